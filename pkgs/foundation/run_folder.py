@@ -1,0 +1,106 @@
+"""Where everything of a run lies: the one place that knows the file names of a run folder.
+
+The run folder is all that the queue, a job, the report and the dashboard share (design.md section 8).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFolder:
+    """`attempts/<k>/`: one process that tried to do the run."""
+
+    path: Path
+
+    @property
+    def launch(self) -> Path:
+        return self.path / "launch.json"
+
+    @property
+    def shim(self) -> Path:
+        """Who watches over the attempt: boot id, pid, start time."""
+        return self.path / "shim.json"
+
+    @property
+    def output(self) -> Path:
+        return self.path / "output.log"
+
+    @property
+    def exit(self) -> Path:
+        return self.path / "exit.json"
+
+    @property
+    def nan(self) -> Path:
+        """What caused a NaN: batch, weights, generators."""
+        return self.path / "nan"
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """`<root>/<id>/[<condition>/][seed_<n>/]`."""
+
+    path: Path
+
+    @classmethod
+    def of(cls, root: Path, job: str, *, condition: str | None = None, seed: int | None = None) -> RunFolder:
+        path = root / job
+        if condition is not None:
+            path /= condition
+        if seed is not None:
+            path /= f"seed_{seed}"
+        return cls(path)
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def provenance(self) -> Path:
+        return self.path / "provenance.json"
+
+    @property
+    def progress(self) -> Path:
+        return self.path / "progress.json"
+
+    @property
+    def train_csv(self) -> Path:
+        return self.path / "train.csv"
+
+    @property
+    def val_csv(self) -> Path:
+        return self.path / "val.csv"
+
+    @property
+    def test_csv(self) -> Path:
+        return self.path / "test.csv"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def figures(self) -> Path:
+        return self.path / "figures"
+
+    @property
+    def predictions(self) -> Path:
+        return self.path / "predictions"
+
+    @property
+    def attempts(self) -> Path:
+        return self.path / "attempts"
+
+    def attempt(self, number: int) -> AttemptFolder:
+        """Return the folder of attempt `number`, counted from 1."""
+        return AttemptFolder(self.attempts / str(number))
+
+    def newest_attempt(self) -> int:
+        """Return the highest number among the attempts on disk, 0 if there are none."""
+        try:
+            names = [entry.name for entry in self.attempts.iterdir()]
+        except (FileNotFoundError, NotADirectoryError):
+            return 0
+        return max((int(name) for name in names if name.isdecimal()), default=0)
