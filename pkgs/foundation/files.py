@@ -16,13 +16,14 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def write_whole(path: Path, data: str | bytes, *, mode: int | None = None) -> None:
+def write_whole(path: Path, data: str | bytes, *, mode: int | None = None, durable: bool = True) -> None:
     """Replace `path` by `data`; a reader sees the old file or the new one, never a part.
 
     Args:
         path: Written through if it is a symbolic link. Its folder must exist.
         data: Text is stored as UTF-8, line ends as they are.
         mode: Permission bits; without it those of the old file, or the process's default.
+        durable: Whether a power cut may not take it back. False spares two syncs for what it makes worthless.
 
     Raises:
         OSError: If there is no room or no permission; the old file is then untouched.
@@ -34,7 +35,8 @@ def write_whole(path: Path, data: str | bytes, *, mode: int | None = None) -> No
         with draft.open("wb") as file:
             file.write(raw)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         if mode is None and path.exists():
             mode = path.stat().st_mode & 0o7777
         if mode is not None:
@@ -43,12 +45,14 @@ def write_whole(path: Path, data: str | bytes, *, mode: int | None = None) -> No
     except OSError:
         draft.unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
+    if durable:
+        sync_folder(path.parent)
 
 
-def write_json(path: Path, value: object) -> None:
+def write_json(path: Path, value: object, *, durable: bool = True) -> None:
     """Replace `path` by `value` as indented JSON with a final newline."""
-    write_whole(path, json.dumps(value, indent=1, ensure_ascii=False, default=str) + "\n")
+    text = json.dumps(value, indent=1, ensure_ascii=False, default=str) + "\n"
+    write_whole(path, text, durable=durable)
 
 
 def read_json(path: Path) -> object | None:
