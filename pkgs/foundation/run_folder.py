@@ -33,6 +33,11 @@ class AttemptFolder:
         return self.path / "exit.json"
 
     @property
+    def usage(self) -> Path:
+        """What the attempt used of its devices: energy, peak memory, mean utilisation."""
+        return self.path / "usage.json"
+
+    @property
     def nan(self) -> Path:
         """What caused a NaN: batch, weights, generators."""
         return self.path / "nan"

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from pkgs.reports.comparison import compare
+from pkgs.reports.curves import MAX_POINTS, averaged, draw_curves, stretches
+from pkgs.reports.plot_style import looks
+from pkgs.reports.points import draw_differences, draw_points
+from pkgs.reports.runs import read_study
+from pkgs.reports.tables import measured_metrics, seed_rows
+from tests.builders.run_folders import MadeUp, write_run, write_study
+
+
+def test_figures_of_the_same_study_are_the_same_bytes(tmp_path: Path) -> None:
+    write_study(tmp_path)
+    study = read_study(tmp_path, "ke", out=tmp_path / "out")
+    one, other = draw_curves(study, synthetic=True), draw_curves(study, synthetic=True)
+    assert one is not None
+    assert one == other
+
+
+def test_synthetic_data_are_named_in_the_figure_itself(tmp_path: Path) -> None:
+    write_study(tmp_path)
+    study = read_study(tmp_path, "ke", out=tmp_path / "out")
+    rows = seed_rows(study, measured_metrics(study))
+    stamped, plain = draw_points(study, rows, synthetic=True), draw_points(study, rows, synthetic=False)
+    assert stamped is not None
+    assert plain is not None
+    assert b"<!-- synthetic data -->" in stamped.svg
+    assert b"<!-- synthetic data -->" not in plain.svg
+
+
+def test_nothing_to_draw_is_no_figure(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, "ke/a", seed=0, run=MadeUp(tested=False))
+    folder.train_csv.unlink()
+    folder.val_csv.unlink()
+    study = read_study(tmp_path, "ke", out=tmp_path / "out")
+    assert draw_curves(study, synthetic=False) is None
+    assert draw_points(study, [], synthetic=False) is None
+    assert draw_differences([], synthetic=False) is None
+
+
+def test_a_single_seed_without_intervals_can_be_drawn(tmp_path: Path) -> None:
+    write_study(tmp_path, seeds=[0])
+    study = read_study(tmp_path, "ke", out=tmp_path / "out")
+    metrics = measured_metrics(study)
+    comparisons = compare(study, "student_baseline", weights="last", metrics=metrics[:1])
+    assert draw_points(study, seed_rows(study, metrics), synthetic=False) is not None
+    assert draw_differences(comparisons, synthetic=False) is not None
+
+
+def test_short_curves_keep_every_step_and_long_ones_are_averaged() -> None:
+    few = stretches([np.array([10.0, 20.0]), np.array([20.0, 30.0])])
+    steps, values = averaged(np.array([10.0, 20.0]), np.array([1.0, 2.0]), few)
+    assert steps[:2].tolist() == [10.0, 20.0]
+    assert np.isnan(values[2])
+    long = np.arange(1.0, 1001.0)
+    steps, values = averaged(long, long, stretches([long]))
+    assert values.size == MAX_POINTS
+    assert np.allclose(steps, values)
+
+
+def test_conditions_beyond_the_palette_get_another_dash() -> None:
+    drawn = looks([f"c{i}" for i in range(14)])
+    assert len({(look.colour, look.dash) for look in drawn.values()}) == 14
