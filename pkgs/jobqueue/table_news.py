@@ -1,0 +1,162 @@
+"""The step that takes in what users changed in Jobs.csv, and the orders that commands have left."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from pkgs.jobqueue.book import Entry, reopened
+from pkgs.jobqueue.records import Active, Event, JobRecord, Run
+from pkgs.jobqueue.rooms import infeasible
+from pkgs.jobqueue.vocabulary import Wish
+
+if TYPE_CHECKING:
+    from pkgs.jobqueue.engine import Engine
+    from pkgs.jobqueue.jobs_file import RowNews, TableNews
+
+FROM_ELSEWHERE: Final = (
+    "the status {word!r} came with the file, but this root knows nothing of the job: write `open` to run it, "
+    "`completed` to count it as done"
+)
+FROM_A_MANAGER: Final = ("running", "failed", "cancelled")
+"""Words that only a manager writes: in a row that this root has never seen, nobody knows what they mean."""
+
+
+def take_in_table(engine: Engine) -> None:
+    """Re-read Jobs.csv if it has changed, and take over what users have written."""
+    news = engine.jobs_file.reread(engine.clock.monotonic_s())
+    if news is None:
+        return
+    engine.table_problem = news.problem
+    if news.problem is not None:
+        engine.events.append(engine.say("table", news.problem))
+        return
+    records, runs, events = _apply(engine, news)
+    engine.commit(jobs=records, runs=[], events=events)
+    _check_feasible(engine)
+    refused = {row.id: row.line for row in news.rows if row.job is None and row.id}
+    engine.book.set_table(refused, now_unix_s=engine.clock.unix_s())
+    engine.commit(runs=runs)
+    engine.book.note_changed(engine.book.entries)
+
+
+def _apply(engine: Engine, news: TableNews) -> tuple[list[JobRecord], list[Run], list[Event]]:
+    records: dict[str, JobRecord] = {}
+    runs: list[Run] = []
+    events: list[Event] = []
+    changed_rows = {row.id: row for row in news.changed}
+    for place, plain in enumerate(news.rows):
+        if not plain.id:
+            continue  # refused as a whole: its message says why
+        row = changed_rows.get(plain.id, plain)
+        entry = engine.book.entries.get(row.id)
+        if entry is None:
+            entry = engine.book.entries[row.id] = Entry(row.id, JobRecord(row.id), listed_unix_s=engine.clock.unix_s())
+            records[row.id] = entry.record
+        entry.row, entry.line, entry.removed = place, row.line, False
+        entry.job = row.job
+        if row is not plain:
+            entry.doubt = row.in_doubt or ""
+        entry.refused = " ".join(str(error) for error in row.errors)
+        if row.status_edit is not None or row.is_new:
+            record, changed = _follow(entry, row)
+            if record.wish is Wish.RERUN:
+                engine.book.to_rerun.add(row.id)
+            if record != entry.record:
+                entry.record = records[row.id] = record
+                events.append(
+                    engine.say("edited", f"{row.id}: status {row.status_edit!r} taken over", job=row.id)
+                )
+            runs.extend(changed)
+    for gone in news.removed:
+        entry = engine.book.entries.get(gone)
+        if entry is not None and not entry.removed:
+            entry.removed = True
+            events.append(
+                engine.say("removed", f"{gone} is no longer in the table; what runs may end", job=gone)
+            )
+    return list(records.values()), runs, events
+
+
+def _follow(entry: Entry, row: RowNews) -> tuple[JobRecord, list[Run]]:
+    """Return the job's record and runs after the user wrote a word into its status."""
+    record = entry.record
+    word = row.status_edit or row.cells.status
+    if row.is_new and word in FROM_A_MANAGER and not entry.runs:
+        return replace(record, wish=Wish.HOLD, note=FROM_ELSEWHERE.format(word=word)), []
+    match row.status_edit:
+        case "open":
+            changed = [reopened(run) for run in entry.runs.values()]
+            fresh = replace(record, wish=Wish.OPEN, held_after_failures=False, failures_in_row=0, note="")
+            return fresh, [run for run in changed if run != entry.runs[run.key]]
+        case "hold" | "cancel" | "completed" | "rerun" as word:
+            return replace(record, wish=Wish(word), held_after_failures=False), []
+        case _:
+            return record, []
+
+
+def _check_feasible(engine: Engine) -> None:
+    """Refuse rows that ask for more than this machine has."""
+    engine.look_at_devices()
+    rooms = engine.desk.offer(until_unix_s={}, ours={})
+    for entry in engine.book.entries.values():
+        if entry.job is not None and not entry.refused:
+            problem = infeasible(entry.job, rooms, gpus_exist=not engine.desk.stand_in)
+            entry.refused = f"Line {entry.line}, {problem}" if problem else ""
+
+
+def carry_out_orders(engine: Engine) -> None:
+    """Carry out what commands have asked for: `retry` opens the failed members of a job again."""
+    for seq, verb, job in engine.state.orders():
+        entry = engine.book.entries.get(job)
+        runs: list[Run] = []
+        records: list[JobRecord] = []
+        if entry is not None and verb == "retry":
+            runs = [again for run in entry.runs.values() if (again := reopened(run)) != run]
+            record = replace(
+                entry.record, wish=Wish.OPEN, held_after_failures=False, failures_in_row=0, note=""
+            )
+            records = [record]
+        event = engine.say("order", f"{verb} {job}", job=job)
+        with engine.state.transaction():
+            engine.state.drop_order(seq)
+            engine.state.save_jobs(records)
+            engine.state.save_runs(runs)
+            engine.state.note(event)
+        engine.events.append(event)
+        if entry is not None and records:
+            entry.record = records[0]
+            engine.book.set_runs(runs, now_unix_s=engine.clock.unix_s())
+            engine.book.refresh(job, now_unix_s=engine.clock.unix_s())
+
+
+def carry_out_reruns(engine: Engine) -> None:
+    """Move the old folders of jobs to be run again out of the way, once nothing of them runs any more."""
+    for job in list(engine.book.to_rerun):
+        entry = engine.book.entries[job]
+        if entry.record.wish is not Wish.RERUN:
+            engine.book.to_rerun.discard(job)
+        if entry.record.wish is not Wish.RERUN or entry.active():
+            continue
+        for run in entry.members():
+            set_aside(engine, run)
+        fresh = [Run(run.key) for run in entry.runs.values() if not isinstance(run.state, Active)]
+        record = replace(
+            entry.record, wish=Wish.OPEN, held_after_failures=False, failures_in_row=0, digests={}, note=""
+        )
+        event = engine.say(
+            "rerun", f"{entry.id}: old run folders set aside, all runs open again", job=entry.id
+        )
+        engine.commit(jobs=[record], runs=fresh, events=[event])
+        engine.book.refresh(entry.id, now_unix_s=engine.clock.unix_s())
+
+
+def set_aside(engine: Engine, run: Run) -> None:
+    """Rename a run folder to `<folder>.<k>`; nothing is ever overwritten."""
+    folder = engine.launcher.folder(run.key).path
+    if not folder.exists():
+        return
+    number = 1
+    while folder.with_name(f"{folder.name}.{number}").exists():
+        number += 1
+    folder.rename(folder.with_name(f"{folder.name}.{number}"))

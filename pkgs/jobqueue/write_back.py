@@ -1,0 +1,122 @@
+"""The last step of a turn: what Jobs.csv and live.json show, and who is told.
+
+Written only when something changed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from pkgs.jobqueue.book import progress_of, status_of
+from pkgs.jobqueue.forecast import forecast
+from pkgs.jobqueue.jobs_file import ManagerCells
+from pkgs.jobqueue.messages import message_of, reasons_of_ready
+from pkgs.jobqueue.starts import snapshot_of
+
+if TYPE_CHECKING:
+    from pkgs.jobqueue.engine import Engine
+
+TABLE_PAUSE_S: Final = 0.5
+"""Between two writes of Jobs.csv: an editor asks its user at each of them whether to load the file again."""
+TABLE_SHARE: Final = 20
+"""A write of a large table takes time; at least twenty times as long goes by until the next."""
+LIVE_PAUSE_S: Final = 1.0
+REASONS: Final = 200
+"""Jobs whose reason to wait is kept for `why`; those behind them wait for their turn."""
+
+
+@dataclass(slots=True)
+class WriteBack:
+    """Remembers what was shown last."""
+
+    shown: dict[str, ManagerCells] = field(default_factory=dict)
+    next_table_s: float = 0.0
+    next_live_s: float = 0.0
+    live: str = ""
+
+    def table(self, engine: Engine, *, now: bool = False) -> None:
+        """Write changed cells of the manager's columns; `now` ignores the pause between writes."""
+        if not engine.book.changed or (engine.clock.monotonic_s() < self.next_table_s and not now):
+            return
+        wanted: dict[str, ManagerCells] = {}
+        for job in engine.book.changed:
+            entry = engine.book.entries.get(job)
+            if entry is None or entry.removed:
+                continue
+            cells = ManagerCells(
+                status=status_of(entry).value, progress=progress_of(entry), message=message_of(engine, entry)
+            )
+            if self.shown.get(job) != cells:
+                wanted[job] = cells
+        began_s = engine.clock.monotonic_s()
+        if wanted:
+            engine.jobs_file.write_back(wanted)
+            self._tell(engine, wanted)
+            self.shown.update(wanted)
+        engine.book.changed.clear()
+        took_s = engine.clock.monotonic_s() - began_s
+        self.next_table_s = began_s + max(TABLE_PAUSE_S, TABLE_SHARE * took_s)
+
+    def live_file(self, engine: Engine, *, running: bool = True) -> None:
+        """Replace queue/live.json: what only a running manager knows, for `status`, `why` and the dashboard."""
+        now_s = engine.clock.monotonic_s()
+        if now_s < self.next_live_s and running:
+            return
+        began_s = now_s
+        coming = forecast(engine)
+        engine.eta_words = str(coming["eta"])
+        facts = {
+            "pid": os.getpid() if running else None,
+            "devices": device_facts(engine),
+            "cpu_slots": {"all": engine.cpu_slots, "free": engine.cpu_slots_free()},
+            "paused": engine.paused,
+            "table_problem": engine.table_problem,
+            "notices": engine.desk.notices[-5:],
+            "why": reasons_of_ready(engine, snapshot_of(engine), most=REASONS),
+            **coming,
+        }
+        text = json.dumps(facts)
+        if text != self.live:
+            path = engine.state.path.with_name("live.json")
+            draft = path.with_name(".live.json.draft")
+            draft.write_text(text)
+            draft.replace(path)  # not synced: it is stale after a power cut anyway
+            self.live = text
+        took_s = engine.clock.monotonic_s() - began_s
+        self.next_live_s = began_s + max(LIVE_PAUSE_S, TABLE_SHARE * took_s)
+
+    def _tell(self, engine: Engine, wanted: dict[str, ManagerCells]) -> None:
+        for job, cells in wanted.items():
+            before = self.shown.get(job)
+            if before is not None and before.status != cells.status:
+                engine.notifier.send(job=job, status=cells.status, message=cells.message)
+
+
+def device_facts(engine: Engine) -> list[dict[str, object]]:
+    """Return each device as `status --json` prints it."""
+    readings = {reading.uuid: reading for reading in engine.desk.inventory.readings}
+    facts: list[dict[str, object]] = []
+    for room in engine.desk.rooms:
+        reading = readings.get(room.uuid)
+        holders = [
+            str(live.attempt.key) for live in engine.live.values() if room.uuid in live.attempt.devices
+        ]
+        facts.append(
+            {
+                "uuid": room.uuid,
+                "index": room.index,
+                "name": room.name,
+                "state": room.state.value,
+                "why": room.why,
+                "runs": holders,
+                "total_mib": room.total_mib,
+                "used_mib": reading.used_mib if reading else None,
+                "util_percent": reading.util_percent if reading else None,
+                "power_w": reading.power_w if reading else None,
+                "temperature_c": reading.temperature_c if reading else None,
+            }
+        )
+    return facts
