@@ -1,0 +1,70 @@
+"""Settings of data, split and augmentation."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from pkgs.foundation.config import Section
+
+
+class SplitConfig(Section):
+    """Who trains, who chooses, who judges. Written to a file once and read from it ever after."""
+
+    by: Literal["source", "patch", "file"] = "source"
+    """`source`: no source in two parts, the only sound choice where neighbouring sections look alike.
+    `patch`: parity with published numbers, leaks. `file`: the file as it is, made by hand."""
+
+    seed: int = 42
+    """Of the shuffling; fixed across the seeds of a job, so that all are tested on the same images."""
+
+    train: float = Field(default=0.80, gt=0, lt=1)
+    val: float = Field(default=0.15, gt=0, lt=1)
+    test: float = Field(default=0.05, gt=0, lt=1)
+    """Shares of the images; the three sum to 1."""
+
+    min_sources: int = Field(default=5, ge=1)
+    """At least so many sources in val and in test each: a mean over fewer says little about unseen ones."""
+
+    max_source_share: float = Field(default=0.05, gt=0, le=1)
+    """A source with a larger share of all images may not enter val or test: it alone would be the score."""
+
+    name: str = Field(default="", pattern=r"^[A-Za-z0-9_.-]*$")
+    """Name of the file below `splits/`; empty: `<by>_seed<seed>`."""
+
+    @property
+    def file_name(self) -> str:
+        return f"{self.name or f'{self.by}_seed{self.seed}'}.csv"
+
+    @model_validator(mode="after")
+    def _shares_sum_to_one(self) -> Self:
+        total = self.train + self.val + self.test
+        if abs(total - 1) > 1e-9:
+            raise ValueError(f"train + val + test must be 1, got {total:g}")
+        return self
+
+
+class DataConfig(Section):
+    """Which images, and how large the network sees them."""
+
+    root: str
+    """Folder of the data set; `python -m utility.prepare_data` makes it. Seen from the current folder."""
+
+    layout: str = "cem_mitolab"
+    """Name of the reader (`pkgs/data/catalog.py`)."""
+
+    size_px: int = Field(default=224, ge=16, multiple_of=16)
+    """Side to which every patch of another size is resized. 16: the networks halve it four times at most."""
+
+    split: SplitConfig = SplitConfig()
+
+
+class AugmentConfig(Section):
+    """Random changes of the training images; drawn per sample, the same in all conditions of a seed."""
+
+    spatial: float = Field(default=0.75, ge=0, le=1)
+    """Chance that a sample, mask alike, is turned, scaled, sheared, flipped and cropped; 0: off."""
+
+    raw: float = Field(default=0.5, ge=0, le=1)
+    """Chance that an image (not its mask) is blurred and changed in brightness and contrast; 0: off."""

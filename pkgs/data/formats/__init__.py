@@ -1,0 +1,1 @@
+"""Decoding single files, shared by the readers."""

@@ -1,0 +1,1 @@
+"""One file per folder layout: which samples are there, and where."""

@@ -1,0 +1,1 @@
+"""Networks by name. They return logits and know neither data nor loss."""

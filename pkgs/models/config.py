@@ -1,0 +1,17 @@
+"""Settings of the network."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pkgs.foundation.config import Section
+
+
+class ModelConfig(Section):
+    """Which network learns."""
+
+    name: Literal["unet2d", "swin_unetr"] = "swin_unetr"
+    """`swin_unetr` is the published one; `unet2d` trains on a CPU in a minute."""
+
+    init_prior: bool = True
+    """Start the output's bias at the logit of the training foreground share; no step is spent on it."""

@@ -1,0 +1,78 @@
+"""The command line of `python -m pkgs.student`, and what the queue's environment fills in. Loads no torch."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pkgs.foundation.run_folder import RunFolder
+
+DEFAULT_ROOT = "logs_and_checkpoints"
+DEVICES = ("auto", "cpu", "cuda")
+
+
+@dataclass(frozen=True, slots=True)
+class Arguments:
+    """What to do."""
+
+    config: Path
+    seed: int
+    folder: RunFolder
+    overrides: tuple[str, ...]
+    device: str
+    check: bool
+    attempt: int
+    root: str
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What `{…}` stands for in the configuration."""
+        return {"seed": str(self.seed), "root": self.root}
+
+
+def parse(argv: Sequence[str], environment: Mapping[str, str]) -> Arguments:
+    """Read the command line; `--seed` and `--run-dir` default to what the queue set.
+
+    Raises:
+        SystemExit: With code 2, after a usage line, if it cannot be read.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m pkgs.student",
+        description="Train a student on labelled images and judge it on unseen sources.",
+    )
+    parser.add_argument("--config", type=Path, required=True, help="configs/ke/<condition>.yaml")
+    parser.add_argument(
+        "--seed", type=int, default=environment.get("QUEUE_SEED") or 0, help="QUEUE_SEED, else 0"
+    )
+    parser.add_argument("--run-dir", type=Path, help="QUEUE_RUN_DIR, else below logs_and_checkpoints")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="a.b=VALUE", help="override one setting"
+    )
+    parser.add_argument("--device", choices=DEVICES, default="auto")
+    parser.add_argument(
+        "--check", action="store_true", help="look at config, data and checkpoints; train nothing"
+    )
+    given = parser.parse_args(argv)
+    root = environment.get("QUEUE_ROOT") or DEFAULT_ROOT
+    folder = _folder(given, environment, root)
+    attempt = environment.get("QUEUE_ATTEMPT", "")
+    return Arguments(
+        config=given.config,
+        seed=given.seed,
+        folder=folder,
+        overrides=tuple(given.set),
+        device=given.device,
+        check=given.check,
+        attempt=int(attempt) if attempt.isdecimal() else folder.newest_attempt() + 1,
+        root=root,
+    )
+
+
+def _folder(given: argparse.Namespace, environment: Mapping[str, str], root: str) -> RunFolder:
+    path = given.run_dir or environment.get("QUEUE_RUN_DIR")
+    if path:
+        return RunFolder(Path(path))
+    study, condition = given.config.resolve().parent.name, given.config.stem
+    return RunFolder.of(Path(root), f"{study}/{condition}", seed=given.seed)

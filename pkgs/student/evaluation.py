@@ -1,0 +1,119 @@
+"""Scores of a student on unseen sources, its calibration sums, and a few stored predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pkgs.data.samples import Batch, Part
+from pkgs.foundation.seeds import Purpose, derive
+from pkgs.student.run_state import COUNTS
+from pkgs.training.metrics import BINS, UNIT, PixelSums, macro, measure, merged
+from pkgs.training.tables import Cell
+
+CALIBRATION: Final = ("weights", "source", "bin", "count", "sum_p", "sum_y", *COUNTS)
+POOLED: Final = "pooled"
+"""The row over all test images together: the headline."""
+MACRO: Final = "macro"
+"""The row of the mean over sources."""
+
+PerSource = dict[str, PixelSums]
+
+
+def evaluate(network: nn.Module, part: Part, *, batch: int, check: Callable[[], None]) -> PerSource:
+    """Return the sums of every source of `part`; `check` is called before each batch."""
+    per_source: PerSource = {}
+    with _judging(network):
+        for indices, samples in _batches(network, part, batch):
+            check()
+            for index, sums in zip(
+                indices, measure(network(samples.image_B1HW), samples.label_BHW), strict=True
+            ):
+                source = part.sources[index]
+                per_source[source] = per_source.get(source, PixelSums()) + sums
+    return per_source
+
+
+def test_rows(weights: str, per_source: PerSource) -> list[dict[str, Cell]]:
+    """Return the rows of test.csv for one set of weights: every source, macro mean, pooled."""
+    whole = merged(per_source.values())
+    rows: list[dict[str, Cell]] = [_row(weights, source, sums) for source, sums in sorted(per_source.items())]
+    rows.append({"weights": weights, "source": MACRO, "images": whole.cases, **macro(per_source.values())})
+    rows.append(_row(weights, POOLED, whole))
+    return rows
+
+
+def calibration_rows(weights: str, per_source: PerSource) -> list[dict[str, Cell]]:
+    """Return the rows of predictions/calibration.csv: sums that can be merged over sources and seeds."""
+    return [
+        {
+            "weights": weights,
+            "source": source,
+            "bin": number,
+            "count": sums.bin_count[number],
+            "sum_p": sums.bin_p[number] / UNIT,
+            "sum_y": sums.bin_y[number],
+            **{name: getattr(sums, name) for name in COUNTS},
+        }
+        for source, sums in sorted(per_source.items())
+        for number in range(BINS)
+    ]
+
+
+def chosen(part: Part, *, count: int, seed: int) -> list[int]:
+    """Return which images are stored, by `seed` (the split's) and ids; images with objects first."""
+    empty = (part.labels_NHW == 1).flatten(1).sum(dim=1) == 0
+    order = sorted(
+        range(len(part)), key=lambda k: (bool(empty[k]), derive(seed, Purpose.SPLIT, "shown", part.ids[k]))
+    )
+    return sorted(order[:count])
+
+
+def store_predictions(network: nn.Module, part: Part, *, indices: list[int], folder: Path) -> None:
+    """Write `<source>__<stem>.npz` per index: `image`, `label`, `probability` [H, W] and `sample`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with _judging(network):
+        for index in indices:
+            sample = part.batch(np.array([index]))
+            logits = network(sample.image_B1HW.to(_device(network)))
+            np.savez_compressed(
+                folder / f"{part.ids[index].replace('/', '__')}.npz",
+                image=sample.image_B1HW[0, 0].numpy(),
+                label=sample.label_BHW[0].numpy(),
+                probability=torch.sigmoid(logits.float())[0, 0].cpu().numpy(),
+                sample=np.array(part.ids[index]),
+            )
+
+
+@contextmanager
+def _judging(network: nn.Module) -> Iterator[None]:
+    """Evaluate without gradients, and leave the network in the mode in which it was."""
+    was_training = network.training
+    network.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        network.train(was_training)
+
+
+def _batches(network: nn.Module, part: Part, batch: int) -> Iterator[tuple[list[int], Batch]]:
+    for start in range(0, len(part), batch):
+        indices = np.arange(start, min(start + batch, len(part)))
+        yield indices.tolist(), part.batch(indices).to(_device(network))
+
+
+def _device(network: nn.Module) -> torch.device:
+    weight: Tensor = next(network.parameters())
+    return weight.device
+
+
+def _row(weights: str, source: str, sums: PixelSums) -> dict[str, Cell]:
+    counts: Mapping[str, Cell] = {name: getattr(sums, name) for name in COUNTS}
+    return {"weights": weights, "source": source, "images": sums.cases, **sums.scores(), **counts}

@@ -1,0 +1,1 @@
+"""What people call: preparing data, reports, health. Imports pkgs; nothing imports it."""

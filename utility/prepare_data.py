@@ -1,0 +1,117 @@
+"""Making data sets: `python -m utility.prepare_data cem_phantom|folder …`. Only parses, calls, and tells.
+
+Safe to kill and to start again: a set that is whole is left as it is.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pkgs.data.folder_set import FolderPlan, Foreground, convert, pair_files
+from pkgs.data.phantom.generate import SIZES_PX, Plan, generate
+from pkgs.data.whole_folder import MARK, DataError, Outcome, build_once
+from pkgs.foundation import exit_codes
+from pkgs.foundation.files import read_json
+from pkgs.foundation.registry import choose
+
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help="Prepare a data set in the CEM-MitoLab layout."
+)
+
+Out = Annotated[Path, typer.Option(help="Folder of the data set; a data sheet in it stays.")]
+
+
+@app.command(name="cem_phantom")
+def cem_phantom(
+    *,
+    out: Out,
+    size: Annotated[str, typer.Option(help=f"Side in pixels: {', '.join(SIZES_PX)} (demo is 64).")] = "demo",
+    seed: Annotated[int, typer.Option(help="Fixes every byte.")] = 0,
+    workers: Annotated[int, typer.Option(help="Processes; 0: as many as this run has threads or cores.")] = 0,
+) -> None:
+    """Generate the synthetic electron-microscopy set (no download)."""
+
+    def build(bar: Callable[[int, int], None]) -> Outcome:
+        plan = Plan(side_px=choose("size", SIZES_PX, size), seed=seed)
+        total = plan.sources * plan.patches + plan.pool_sources * plan.pool_patches
+        return build_once(
+            out,
+            plan.recipe(),
+            lambda draft: generate(
+                draft, plan, workers=workers or _threads(), tick=lambda count: bar(count, total)
+            ),
+        )
+
+    _tell(out, build)
+
+
+@app.command()
+def folder(  # noqa: PLR0913 - one per option
+    *,
+    images: Annotated[Path, typer.Option(help="Folder of grey images (.png, .tif, .bmp, .jpg).")],
+    masks: Annotated[Path, typer.Option(help="Folder of masks with the same names.")],
+    out: Out,
+    foreground: Annotated[
+        Foreground, typer.Option(help="Mask values that are the object: 255, 0, or nonzero.")
+    ] = "nonzero",
+    tile: Annotated[
+        int, typer.Option(help="Cut into square tiles of this side; 0: whole images.", min=0)
+    ] = 0,
+    group_blocks: Annotated[
+        int, typer.Option(help="Blocks of consecutive images, never split; 0: images are independent.", min=0)
+    ] = 6,
+    gap: Annotated[int, typer.Option(help="Images left out between two blocks.", min=0)] = 1,
+) -> None:
+    """Bring any folder of images and masks into the layout that the trainings read."""
+
+    def build(bar: Callable[[int, int], None]) -> Outcome:
+        plan = FolderPlan(images, masks, foreground, tile, group_blocks, gap)
+        pairs = pair_files(plan)
+        return build_once(
+            out,
+            plan.recipe(pairs),
+            lambda draft: convert(draft, plan, pairs=pairs, tick=lambda count: bar(count, len(pairs))),
+        )
+
+    _tell(out, build)
+
+
+def _threads() -> int:
+    """Return how many processes this run may keep busy: the queue hands out threads by OMP_NUM_THREADS."""
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    return int(given) if given.isdecimal() and int(given) > 0 else len(os.sched_getaffinity(0))
+
+
+def _tell(out: Path, build: Callable[[Callable[[int, int], None]], Outcome]) -> None:
+    """Run `build` under a progress bar; say what is there now, or in one sentence what is wrong."""
+    from rich.progress import Progress  # noqa: PLC0415 - `--help` and errors come without it
+
+    try:
+        with Progress(disable=not sys.stderr.isatty(), transient=True) as progress:
+            task = progress.add_task(f"writing {out}", total=None)
+            outcome = build(lambda count, total: progress.update(task, advance=count, total=total))
+    except (DataError, ValueError) as error:
+        print(error, file=sys.stderr)
+        raise typer.Exit(exit_codes.USAGE) from None
+    except OSError as error:
+        print(f"{out}: cannot be written ({error}).", file=sys.stderr)
+        raise typer.Exit(exit_codes.FAILED) from None
+    print(_sentence(out, outcome))
+
+
+def _sentence(out: Path, outcome: Outcome) -> str:
+    mark = read_json(out / MARK)
+    facts: Mapping[str, object] = mark if isinstance(mark, dict) else {}
+    pool = f", {facts['pool_images']} unlabelled" if "pool_images" in facts else ""
+    share = facts.get("foreground_share")
+    return f"{out} {outcome.value}: {facts.get('images')} labelled images{pool}, foreground share {share}."
+
+
+if __name__ == "__main__":
+    app()
