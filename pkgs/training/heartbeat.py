@@ -40,7 +40,7 @@ class Heartbeat:
 
             columns = (
                 progress.TextColumn("{task.description}"),
-                progress.BarColumn(),
+                progress.BarColumn(bar_width=10),
                 progress.MofNCompleteColumn(),
             )
             self._bar = progress.Progress(
@@ -96,4 +96,4 @@ class Heartbeat:
         return Progress(self.step, self.steps, self.epoch, pace, eta, dict(self.metrics))
 
     def _told(self) -> str:
-        return "  ".join(f"{name} {value:.4g}" for name, value in self.metrics.items())
+        return "  ".join(f"{name} {value:.3g}" for name, value in self.metrics.items())

@@ -156,7 +156,7 @@ class Loop:
             return
         scores = self.method.validate()
         self.places.val.append({**self.clock(), **scores})
-        self.heart.measured({"val_nll": scores["nll"], "val_iou": scores["iou"]})
+        self.heart.measured({"val_iou": scores["iou"]})
         state.validated = state.step
         if state.best_step == 0 or scores["nll"] < state.best:
             state.best, state.best_step = scores["nll"], state.step

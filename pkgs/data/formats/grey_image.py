@@ -90,19 +90,6 @@ def digest_image(path: Path) -> str:
     return hashlib.sha256(head + np.ascontiguousarray(plane).tobytes()).hexdigest()[:16]
 
 
-def size_of(path: Path) -> tuple[int, int]:
-    """Return rows and columns from the file's header, without decoding it."""
-    try:
-        if path.suffix.lower() in TIFF_ENDINGS:
-            with tifffile.TiffFile(path) as file:
-                shape = file.pages.first.shape
-                return int(shape[0]), int(shape[1])
-        with Image.open(path) as picture:
-            return picture.height, picture.width
-    except (OSError, ValueError, IndexError, UnidentifiedImageError) as error:
-        raise DataError(f"{path}: cannot be decoded ({error}). Is the file complete?") from error
-
-
 def _read_tiff(path: Path) -> tuple[NDArray[Any], bool]:
     with tifffile.TiffFile(path) as file:
         if len(file.pages) != 1:

@@ -1,0 +1,68 @@
+"""Which samples the CEM-MitoLab layout holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pkgs.data.readers.cem_mitolab import CemMitoLab
+from pkgs.data.whole_folder import DataError
+from tests.builders.cem_mitolab import write_cem_mitolab
+
+
+def test_samples_are_sorted_and_named_by_source_and_stem(tmp_path: Path) -> None:
+    samples = CemMitoLab().samples(write_cem_mitolab(tmp_path, sources=5, patches=2))
+    ids = [sample.id for sample in samples]
+    assert ids == sorted(ids)
+    assert ids[:3] == ["source_00/s0_0", "source_00/s0_1", "source_01/s1_0"]
+
+
+def test_equal_file_names_of_two_sources_stay_two_samples(tmp_path: Path) -> None:
+    samples = CemMitoLab().samples(write_cem_mitolab(tmp_path, sources=5, patches=2))
+    same = [sample for sample in samples if sample.image.stem == "same_0"]
+    assert [sample.id for sample in same] == ["source_03/same_0", "source_04/same_0"]
+    assert same[0].mask.parent.parent.name == "source_03"
+
+
+@pytest.mark.parametrize("level", ["", "CEM-MitoLab", "CEM-MitoLab/cem_mitolab"])
+def test_any_level_of_the_release_may_be_given(tmp_path: Path, level: str) -> None:
+    root = write_cem_mitolab(tmp_path, sources=3, patches=2)
+    assert len(CemMitoLab().samples(root / level)) == 6
+
+
+def test_folder_names_are_compared_without_case(tmp_path: Path) -> None:
+    root = write_cem_mitolab(tmp_path, sources=2, patches=2)
+    (root / "CEM-MitoLab").rename(root / "cem-mitolab")
+    (root / "cem-mitolab/cem_mitolab/source_00/images").rename(
+        root / "cem-mitolab/cem_mitolab/source_00/Images"
+    )
+    assert len(CemMitoLab().samples(root)) == 4
+
+
+def test_the_first_twenty_lonely_files_are_listed(tmp_path: Path) -> None:
+    root = write_cem_mitolab(tmp_path, sources=2, patches=30)
+    for mask in (root / "CEM-MitoLab/cem_mitolab/source_00/masks").iterdir():
+        mask.unlink()
+    with pytest.raises(DataError, match=r"30 files without a partner: .* and 10 more") as caught:
+        CemMitoLab().samples(root)
+    assert str(caught.value).count("(no mask)") == 20
+
+
+def test_a_missing_folder_comes_with_the_command_that_makes_it(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"is not a folder.*prepare_data cem_phantom"):
+        CemMitoLab().samples(tmp_path / "none")
+
+
+def test_another_layout_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "train").mkdir()
+    with pytest.raises(DataError, match="holds no CEM-MitoLab layout"):
+        CemMitoLab().samples(tmp_path)
+
+
+def test_two_files_with_one_stem_are_refused(tmp_path: Path) -> None:
+    root = write_cem_mitolab(tmp_path, sources=1, patches=1)
+    image = root / "CEM-MitoLab/cem_mitolab/source_00/images/s0_0.tiff"
+    image.with_suffix(".tif").write_bytes(image.read_bytes())
+    with pytest.raises(DataError, match="same name up to its ending"):
+        CemMitoLab().samples(root)

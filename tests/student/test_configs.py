@@ -1,0 +1,50 @@
+"""The shipped configurations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pkgs.foundation.config import load_config
+from pkgs.student.config import StudentConfig
+
+KE = Path(__file__).parents[2] / "configs" / "ke"
+SHIPPED = sorted(path for path in KE.rglob("*.yaml") if path.parent.name != "presets")
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=[str(path.relative_to(KE)) for path in SHIPPED])
+def test_every_config_can_be_read_and_says_how_to_run_it(path: Path) -> None:
+    load_config(StudentConfig, path)
+    head = path.read_text().split("extends:")[0]
+    assert f"configs/ke/{path.relative_to(KE)}" in head
+    assert "Hardware:" in head
+    assert "Time:" in head
+    assert "Score:" in head
+
+
+@pytest.mark.parametrize("folder", [".", "readme", "folder"])
+def test_no_augment_differs_from_the_baseline_in_augmentation_alone(folder: str) -> None:
+    baseline = load_config(StudentConfig, KE / folder / "student_baseline.yaml").model_dump()
+    other = load_config(StudentConfig, KE / folder / "no_augment.yaml").model_dump()
+    assert other.pop("augment") == {"spatial": 0, "raw": 0}
+    assert baseline.pop("augment") == {"spatial": 0.75, "raw": 0.5}
+    assert other == baseline
+
+
+def test_the_demo_is_the_preset_of_the_specification() -> None:
+    config = load_config(StudentConfig, KE / "student_baseline.yaml")
+    assert (config.training.length, config.training.batch_samples, config.data.size_px) == (
+        "300 steps",
+        8,
+        64,
+    )
+    assert (config.training.optimiser.lr, config.training.schedule.final_lr) == (1e-2, 1e-5)
+
+
+def test_the_published_recipe_is_the_preset_readme() -> None:
+    config = load_config(StudentConfig, KE / "readme" / "student_baseline.yaml")
+    assert config.training.schedule.milestones == ("25 epochs", "50 epochs", "75 epochs")
+    assert (config.training.length, config.training.batch_samples) == ("100 epochs", 16)
+    assert config.training.optimiser.lr == 1e-3
+    assert config.model.name == "swin_unetr"

@@ -1,0 +1,67 @@
+"""Durations and learning rates."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from pkgs.foundation.config import ConfigError, strict
+from pkgs.training.config import OptimiserConfig, ScheduleConfig, TrainingConfig
+from pkgs.training.durations import Duration, is_due
+from pkgs.training.schedule import OPTIMISERS, build_optimiser, lr_at
+
+
+def test_steps_are_steps_and_epochs_see_every_sample() -> None:
+    assert Duration.parse("300 steps").steps(samples=340, batch=8) == 300
+    assert Duration.parse("1 epoch").steps(samples=340, batch=8) == 43
+    assert Duration.parse("100 epochs").steps(samples=340, batch=8) == 4250
+
+
+@pytest.mark.parametrize("text", ["300", "0 steps", "ten steps", "3 hours", "-1 steps"])
+def test_other_words_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is no duration"):
+        Duration.parse(text)
+
+
+def test_the_last_step_is_always_due() -> None:
+    assert [step for step in range(1, 11) if is_due(step, every=4, last=10)] == [4, 8, 10]
+
+
+def test_cosine_begins_at_the_rate_and_ends_at_the_final_one() -> None:
+    config = ScheduleConfig(name="cosine", final_lr=1e-5)
+    rates = [lr_at(step, steps=300, start=1e-2, config=config) for step in range(300)]
+    assert rates[0] == 1e-2
+    assert rates[-1] == pytest.approx(1e-5)
+    assert rates == sorted(rates, reverse=True)
+    assert rates[149] == pytest.approx(0.005, rel=0.02)
+
+
+def test_multistep_divides_by_ten_three_times() -> None:
+    config = ScheduleConfig(name="multistep", milestones=("25 epochs", "50 epochs", "75 epochs"))
+    rates = [lr_at(step, steps=100, start=1.0, config=config, milestones=(25, 50, 75)) for step in range(100)]
+    assert [rates[step] for step in (0, 24, 25, 50, 75)] == pytest.approx([1, 1, 0.1, 0.01, 0.001])
+
+
+def test_constant_is_constant() -> None:
+    assert {lr_at(step, steps=9, start=0.5, config=ScheduleConfig()) for step in range(9)} == {0.5}
+
+
+def test_milestones_without_multistep_are_refused() -> None:
+    with pytest.raises(ConfigError, match="milestones belong to `multistep`"):
+        strict(ScheduleConfig, {"name": "cosine", "milestones": ["1 epochs"]}, where="a.yaml")
+
+
+def test_a_length_that_cannot_be_read_is_refused_where_it_is_written() -> None:
+    with pytest.raises(ConfigError, match=r"a\.yaml"):
+        strict(TrainingConfig, {"length": "a while"}, where="a.yaml")
+
+
+@pytest.mark.parametrize("name", sorted(OPTIMISERS))
+def test_every_optimiser_lowers_a_parabola(name: str) -> None:
+    weight = torch.nn.Parameter(torch.tensor([3.0]))
+    optimiser = build_optimiser(OptimiserConfig.model_validate({"name": name, "lr": 0.1}), [weight])
+    for _ in range(50):
+        optimiser.zero_grad()
+        (weight**2).sum().backward()
+        optimiser.step()
+    assert abs(weight.item()) < 1.5

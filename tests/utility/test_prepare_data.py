@@ -1,0 +1,89 @@
+"""The commands that make data sets."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import tifffile
+from typer.testing import CliRunner
+
+from pkgs.data.readers.cem_mitolab import CemMitoLab
+from pkgs.data.whole_folder import digest_tree
+from tests.builders.image_folder import write_image_folder
+from utility.prepare_data import app
+
+ISBI = Path(__file__).parents[2].parent / "shared" / "data" / "isbi2012"
+
+
+def ask(*words: str | Path) -> tuple[int, str]:
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    return result.exit_code, result.output
+
+
+def test_a_folder_is_brought_into_the_layout_and_a_second_call_says_so(tmp_path: Path) -> None:
+    images, masks = write_image_folder(tmp_path / "raw")
+    words = ("folder", "--images", images, "--masks", masks, "--out", tmp_path / "set", "--group-blocks", "4")
+    code, text = ask(*words)
+    assert code == 0
+    assert "built: 9 labelled images, foreground share 0.1" in text
+    digest = digest_tree(tmp_path / "set")
+    assert "was there already" in ask(*words)[1]
+    assert digest_tree(tmp_path / "set") == digest
+
+
+def test_bad_input_is_a_sentence_and_exit_code_two(tmp_path: Path) -> None:
+    code, text = ask("folder", "--images", tmp_path / "no", "--masks", tmp_path, "--out", tmp_path / "set")
+    assert code == 2
+    assert "--images" in text
+    assert "is not a folder" in text
+    assert "Traceback" not in text
+
+
+def test_an_unknown_size_is_refused_with_the_known_ones(tmp_path: Path) -> None:
+    code, text = ask("cem_phantom", "--out", tmp_path / "set", "--size", "63")
+    assert code == 2
+    assert "Known: 128, 224, 64, 96, demo" in text
+
+
+def test_a_killed_generation_leaves_no_set_behind(tmp_path: Path) -> None:
+    out = tmp_path / "set"
+    command = [sys.executable, "-m", "utility.prepare_data", "cem_phantom", "--out", str(out)]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(command, start_new_session=True, **quiet)
+    draft = tmp_path / ".set.draft"
+    deadline = time.monotonic() + 30
+    while len(list(draft.rglob("*.tif*"))) < 20 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert draft.exists()
+    assert not out.exists()
+
+
+@pytest.mark.slow
+def test_the_demo_is_the_same_twice_and_has_what_is_promised(tmp_path: Path) -> None:
+    started = time.monotonic()
+    assert ask("cem_phantom", "--out", tmp_path / "a", "--size", "demo", "--seed", "0")[0] == 0
+    assert time.monotonic() - started < 60
+    assert ask("cem_phantom", "--out", tmp_path / "b", "--workers", "1")[0] == 0
+    assert digest_tree(tmp_path / "a") == digest_tree(tmp_path / "b")
+    mark = json.loads((tmp_path / "a/dataset.json").read_text())
+    assert (mark["images"], mark["pool_images"], mark["synthetic"]) == (480, 2400, True)
+    assert len(CemMitoLab().samples(tmp_path / "a")) == 480
+
+
+@pytest.mark.skipif(not ISBI.exists(), reason="the ISBI 2012 images are not beside the project")
+def test_real_sections_are_tiled_in_blocks(tmp_path: Path) -> None:
+    words = ("--foreground", "0", "--tile", "256", "--out", tmp_path / "isbi")
+    assert ask("folder", "--images", ISBI / "images", "--masks", ISBI / "masks", *words)[0] == 0
+    samples = CemMitoLab().samples(tmp_path / "isbi")
+    assert len(samples) == 100
+    assert len({sample.source for sample in samples}) == 6
+    assert tifffile.imread(samples[0].image).shape == (256, 256)
