@@ -2,8 +2,8 @@
 
 import sys
 
-if sys.version_info < (3, 11):
-    sys.exit(f"QueueManager needs Python 3.11 or later, this is {sys.version.split()[0]}: try python3.11 or `make run`.")
+if sys.version_info < (3, 11):  # noqa: UP036 - an older Python would fail below with a riddle
+    sys.exit("QueueManager needs Python 3.11 or later: try python3.11, or `make run`.")
 
 from pkgs.jobqueue.commands import main
 

@@ -81,10 +81,13 @@ def rebuild_from_folders(engine: Engine) -> None:
             if run is not None:
                 runs.append(run)
             elif _has_attempt(engine, fresh.key):
-                note = f"the queue's state was lost and nobody knows how {fresh.key} ended: write `open` to run it again"
+                note = (
+                    f"the queue's state was lost and nobody knows how {fresh.key} ended: "
+                    "write `open` to run it again"
+                )
                 records.append(replace(entry.record, wish=Wish.HOLD, note=note))
     if runs or records:
-        text = f"{len(runs)} runs taken over from their folders, {len(records)} jobs held because nobody knows their end"
+        text = f"{len(runs)} runs taken from their folders, {len(records)} jobs held: nobody knows their end"
         live = [engine.live[run.state.attempt].attempt for run in runs if isinstance(run.state, Active)]
         engine.commit(jobs=records, runs=runs, attempts=live, events=[engine.say("rebuilt", text)])
         engine.book.note_changed(run.key.job for run in runs)

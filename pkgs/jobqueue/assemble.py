@@ -6,7 +6,8 @@ import json
 import os
 import sqlite3
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -35,6 +36,8 @@ from pkgs.jobqueue.table_file import TableFile
 from pkgs.jobqueue.table_news import take_in_table
 
 STATE_NAME: Final = "queue.sqlite"
+WHOLE: Final = "whole"
+"""Noted once the past is in the state: a manager may die between making the file and filling it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +62,9 @@ def open_state(root: Path, *, clock: Clock) -> tuple[State, list[str], bool]:
         The state, sentences for the screen, and whether the past must be rebuilt from the run folders.
     """
     path = queue_folder(root) / STATE_NAME
-    fresh = not path.exists()
     try:
-        return State.open(path), [], fresh
+        state = State.open(path)
+        return state, [], state.get(WHOLE) is None
     except StateError as error:
         aside = set_aside(path, now_unix_s=clock.unix_s())
         sentence = (
@@ -111,7 +114,7 @@ def build(options: Options, settings: Settings, state: State, *, clock: Clock | 
         clock=clock,
         host=Host(),
         state=state,
-        jobs_file=JobsFile(TableFile(options.jobs), RowMemory(state)),
+        open_table=lambda: JobsFile(TableFile(options.jobs), RowMemory(state)),
         desk=desk,
         launcher=launcher,
         notifier=Notifier(settings.notify, limit_s=settings.notify_limit_s),
@@ -123,14 +126,29 @@ def begin(engine: Engine, *, rebuild: bool) -> None:
     """Do what comes before the first turn: load, adopt, read the table, rebuild what was lost.
 
     Raises:
-        ValueError: If Jobs.csv cannot be read: there is no last good version to stay with.
+        ValueError: If Jobs.csv cannot be read (there is no last good version to stay with), or the state
+            cannot be written.
     """
-    adopt.load(engine)
-    take_in_table(engine)
-    if engine.table_problem is not None and not engine.book.entries:
-        raise ValueError(engine.table_problem)
-    if rebuild:
-        adopt.rebuild_from_folders(engine)
+    with _needs_room(engine.state):
+        adopt.load(engine)
+        take_in_table(engine)
+        if engine.table_problem is not None and not engine.book.entries:
+            raise ValueError(engine.table_problem)
+        with engine.state.transaction():
+            if rebuild:
+                adopt.rebuild_from_folders(engine)
+            engine.state.put(WHOLE, "yes")
+
+
+@contextmanager
+def _needs_room(state: State) -> Iterator[None]:
+    """Refuse to start where nothing can be written down; once started, the loop waits for room."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise ValueError(
+            f"{state.path} cannot be written ({error}). Make room, or give another --root; what runs goes on."
+        ) from error
 
 
 def _desk(options: Options, settings: Settings, state: State, *, clock: Clock) -> GpuDesk:
@@ -138,7 +156,7 @@ def _desk(options: Options, settings: Settings, state: State, *, clock: Clock) -
     root_id = state.get("root_id")
     if root_id is None:
         root_id = uuid.uuid4().hex
-        with state.transaction():
+        with _needs_room(state), state.transaction():
             state.put("root_id", root_id)
     folder = Path(settings.lease_folder) if settings.lease_folder else default_folder()
     simulated = isinstance(choice, SimulatedGpus)

@@ -1,7 +1,7 @@
 """The manager's view of all jobs and runs in memory: what may start next, and what a row should show.
 
-Decides nothing about devices (plan.py) and writes nothing (state.py keeps the truth; the manager saves there first
-and then tells the book).
+Decides nothing about devices (plan.py) and writes nothing: state.py keeps the truth, the manager saves there
+first and then tells the book.
 """
 
 from __future__ import annotations
@@ -211,7 +211,9 @@ class Book:
         if not self.may_start(entry) or entry.job is None:
             return
         for run in entry.members():
-            if not isinstance(run.state, Waiting) or run.key in self.lingering or self.missing_parents(run.key):
+            if not isinstance(run.state, Waiting) or run.key in self.lingering:
+                continue
+            if self.missing_parents(run.key):
                 continue
             pause_s = run.state.not_before_unix_s - now_unix_s
             if 0 < pause_s <= LONGEST_PAUSE_S:  # a longer one means that the clock was set back
@@ -225,6 +227,7 @@ class Book:
                 ready_unix_s=self._ready_since.setdefault(run.key, now_unix_s),
                 expected_s=expected_duration_s(entry.record),
                 avoid=run.avoid,
+                least_mib=(run.needs_mib or 0) if run.alone else 0,
                 listed_unix_s=entry.listed_unix_s,
             )
 
@@ -258,7 +261,7 @@ def count_states(entry: Entry) -> Counter[str]:
     return Counter(type(run.state).__name__.lower() for run in entry.members())
 
 
-def status_of(entry: Entry) -> JobStatus:
+def status_of(entry: Entry) -> JobStatus:  # noqa: PLR0911 - one return per word
     """Return what the column `status` should hold."""
     counts = count_states(entry)
     if entry.record.wish is Wish.COMPLETED:
@@ -277,7 +280,7 @@ def status_of(entry: Entry) -> JobStatus:
 
 
 def progress_of(entry: Entry) -> str:
-    """Return what the column `progress` should hold: runs ended of all, in a form that no spreadsheet mangles."""
+    """Return what the column `progress` should hold: runs ended of all, as no spreadsheet mangles it."""
     counts = count_states(entry)
     total = counts.total()
     ended = counts["completed"] + counts["failed"] + counts["cancelled"]

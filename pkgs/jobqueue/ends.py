@@ -41,8 +41,8 @@ def take_in_ends(engine: Engine, *, look_at_all: bool) -> None:
 
     Args:
         engine: The manager's parts.
-        look_at_all: Look also at attempts whose pidfd is silent: a command may have ended while something that
-            it left behind keeps its shim busy. Once a second is enough.
+        look_at_all: Look also at attempts whose pidfd is silent: a command may have ended while something
+            that it left behind keeps its shim busy. Once a second is enough.
     """
     now_s = engine.clock.monotonic_s()
     for live in list(engine.live.values()):
@@ -55,7 +55,7 @@ def _has_news(live: Live) -> bool:
     return not live.ended and live.folder.exit.exists()
 
 
-def _look(engine: Engine, live: Live) -> None:
+def _look(engine: Engine, live: Live) -> None:  # noqa: PLR0912 - one branch per fate
     if live.ended:
         if live.look:
             let_go(engine, live)
@@ -103,13 +103,13 @@ def take_in(engine: Engine, live: Live, record: ExitRecord) -> None:
         used_gpu=bool(attempt.devices),
         free_disk_bytes=engine.free_disk_mib() * 2**20,
     )
-    _conclude(engine, live, diagnose(evidence), duration_s=record.duration_s)
+    conclude(engine, live, diagnose(evidence), duration_s=record.duration_s)
 
 
 def end_without_record(engine: Engine, live: Live, evidence: Evidence) -> None:
     """Note an end that nobody has seen: lost, or the machine was rebooted."""
     live.attempt.end_unix_s = engine.clock.unix_s()
-    _conclude(engine, live, diagnose(evidence), duration_s=0.0)
+    conclude(engine, live, diagnose(evidence), duration_s=0.0)
     let_go(engine, live)
 
 
@@ -135,7 +135,7 @@ def let_go(engine: Engine, live: Live) -> None:
 
 
 def _end_survivors(engine: Engine, live: Live) -> None:
-    """The shim was killed. What it watched over must end before the run may start anew."""
+    """End what a killed shim has left behind, before the run may start anew."""
     live.identity = None
     left = attempts.survivors(live.attempt.id, host=engine.host)
     now_s = engine.clock.monotonic_s()
@@ -152,7 +152,8 @@ def _end_survivors(engine: Engine, live: Live) -> None:
         attempts.kill_survivors(live.attempt.id, host=engine.host)
 
 
-def _conclude(engine: Engine, live: Live, diagnosis: Diagnosis, *, duration_s: float) -> None:
+def conclude(engine: Engine, live: Live, diagnosis: Diagnosis, *, duration_s: float) -> None:
+    """Note an end and what follows from it: success, another attempt, or failure."""
     attempt, now = live.attempt, engine.clock.unix_s()
     attempt.state, attempt.cause = AttemptState.ENDED, diagnosis.cause
     attempt.peak_gpu_mib, attempt.energy_j = live.meter.peak_gpu_mib, live.meter.energy_j
@@ -195,7 +196,7 @@ def _leave_usage(live: Live) -> None:
 
 
 def _as_wished(run: Run, wish: Wish) -> Run:
-    """A run that ended by itself while its job was being cancelled waits for nothing: no retry follows."""
+    """Return the run without its pause if its job is being cancelled: no retry follows."""
     if wish in (Wish.CANCEL, Wish.RERUN) and isinstance(run.state, Waiting):
         return replace(run, state=Waiting())
     return run
@@ -203,11 +204,14 @@ def _as_wished(run: Run, wish: Wish) -> Run:
 
 def _rules(engine: Engine, live: Live) -> Rules:
     entry = engine.book.entries[live.attempt.key.job]
+    sizes = {room.uuid: room.total_mib or 0 for room in engine.desk.rooms}
     return Rules(
         retries=entry.job.retries if entry.job is not None else 0,
         pauses_s=engine.settings.retry_pauses_s,
         failures_to_hold=engine.settings.failures_to_hold,
         members=len(entry.members()),
+        card_mib=min((sizes.get(uuid, 0) for uuid in live.attempt.devices), default=0),
+        largest_mib=max(sizes.values(), default=0),
     )
 
 

@@ -1,4 +1,4 @@
-"""The parts that the manager's steps share, and the one way to change state: commit first, then tell the book.
+"""The parts that the manager's steps share, and the one way to change state: commit, then tell the book.
 
 Each step is a module of functions over an Engine: ends.py, stops.py, table_news.py, starts.py, write_back.py.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,11 +41,12 @@ class Engine:
     clock: Clock
     host: Host
     state: State
-    jobs_file: JobsFile
+    open_table: Callable[[], JobsFile]
     desk: GpuDesk
     launcher: Launcher
     notifier: Notifier
     cpu_slots: int
+    jobs_file: JobsFile = field(init=False)
     book: Book = field(default_factory=Book)
     live: dict[str, Live] = field(default_factory=dict)
     """By attempt id; also attempts whose command has ended and whose leftovers are being ended."""
@@ -61,6 +62,13 @@ class Engine:
     looked: bool = False
     """Whether the devices were judged since the last change of who holds them."""
 
+    def __post_init__(self) -> None:
+        self.jobs_file = self.open_table()
+
+    def read_table_anew(self) -> None:
+        """Forget what was read of Jobs.csv and not saved: the next look compares it with the state again."""
+        self.jobs_file = self.open_table()
+
     def commit(
         self,
         *,
@@ -75,11 +83,28 @@ class Engine:
             sqlite3.OperationalError: If it cannot be made durable; then nothing has changed.
         """
         with self.state.transaction():
-            self.state.save_jobs(jobs)
-            self.state.save_runs(runs)
-            self.state.save_attempts(attempts)
-            for event in events:
-                self.state.note(event)
+            self.save(jobs=jobs, runs=runs, attempts=attempts, events=events)
+        self.take_over(jobs=jobs, runs=runs, events=events)
+
+    def save(
+        self,
+        *,
+        jobs: Iterable[JobRecord] = (),
+        runs: Iterable[Run] = (),
+        attempts: Iterable[Attempt] = (),
+        events: Iterable[Event] = (),
+    ) -> None:
+        """Write one transition into the transaction that the caller has begun."""
+        self.state.save_jobs(jobs)
+        self.state.save_runs(runs)
+        self.state.save_attempts(attempts)
+        for event in events:
+            self.state.note(event)
+
+    def take_over(
+        self, *, jobs: Iterable[JobRecord] = (), runs: Iterable[Run] = (), events: Iterable[Event] = ()
+    ) -> None:
+        """Let the book know what has become durable."""
         for job in jobs:
             entry = self.book.entries.get(job.id)
             if entry is not None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pkgs.foundation.progress import read_progress
 from pkgs.foundation.run_folder import RunFolder
 from pkgs.jobqueue.book import memory_needed
 from pkgs.jobqueue.eta import History, eta_of, expected_end_unix_s
@@ -15,6 +14,7 @@ from pkgs.jobqueue.messages import local
 from pkgs.jobqueue.plan import Limits
 from pkgs.jobqueue.records import Active, Run, Waiting
 from pkgs.jobqueue.simulate import Occupant, World, simulate
+from pkgs.jobqueue.telemetry import progress_told
 from pkgs.jobqueue.when import Times, done_about
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def running_ends(engine: Engine, history: History) -> dict[str, float | None]:
             now - live.elapsed_s(now_s),
             now,
             duration_s=history.duration_s(live.attempt.key),
-            progress=read_progress(RunFolder(live.folder.path.parent.parent)),
+            progress=progress_told(RunFolder(live.folder.path.parent.parent), now_unix_s=now),
         )
         for live in engine.live.values()
         if not live.ended

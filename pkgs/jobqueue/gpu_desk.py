@@ -1,4 +1,4 @@
-"""The manager's desk for GPUs: what the source shows, judged by the watch, leased machine-wide, offered to the plan.
+"""The manager's desk for GPUs: what the source shows, judged by the watch, leased, offered to the plan.
 
 Not here: which run gets which device (plan.py) and how a card is asked (devices/nvml.py).
 """
@@ -39,7 +39,7 @@ def owner_of_root(root_id: str) -> Owner:
 class GpuDesk:
     """Everything about GPUs that the loop needs, in four verbs: poll, look, offer, take."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - its parts
         self,
         source: DeviceSource,
         *,
@@ -188,7 +188,7 @@ class GpuDesk:
             if isinstance(self._choice, NamedGpus):
                 names = ",".join(self._choice.names)
                 raise ValueError(
-                    f"--gpus: '{names}': this machine has no GPU. Leave the option out (CPU slots stand in for GPUs), "
+                    f"--gpus: '{names}': this machine has no GPU. Leave the option out (CPU slots stand in), "
                     "or pretend some: sim:2x24G."
                 )
             if isinstance(self._choice, AllGpus):

@@ -13,7 +13,6 @@ from pkgs.jobqueue.merge import Merged, RowMemory, first_sight, is_marked, merge
 from pkgs.jobqueue.save_times import NEVER, SaveTimes
 from pkgs.jobqueue.table import COLUMNS, Cells, whole
 
-
 _MARK: Final = slice(COLUMNS.index("progress"), None)  # progress, message, rev: tell what was loaded
 
 

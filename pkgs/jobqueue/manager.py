@@ -32,8 +32,6 @@ DEFAULT_POLL_S: Final = 0.25
 """An edit of Jobs.csv has effect within a second; a look at an unchanged file costs one stat."""
 LOOK_AT_ALL_S: Final = 1.0
 """A command may end while what it left behind keeps its shim, and so the pidfd, alive."""
-QUIET_S: Final = 5.0
-"""How long a state that cannot be written is left alone before the next try."""
 
 
 @final
@@ -46,6 +44,8 @@ class Manager:
         self.sampling = Sampling()
         self.write_back = WriteBack()
         self.stop_signal: int | None = None
+        self._problem: str | None = None
+        """What the last turn could not write, and so did not finish."""
         self._next_look_s = 0.0
         self._waking: int | None = None
 
@@ -62,9 +62,11 @@ class Manager:
             self.sampling.devices(engine)
             start_what_can(engine)
             self.sampling.usage(engine)
-            self.write_back.table(engine)
-        except sqlite3.OperationalError as error:
-            self._pause_for_state(str(error))
+            self.write_back.table(engine, now=self._is_done())
+        except (sqlite3.OperationalError, OSError) as error:
+            self._note_problem(error)
+        else:
+            self._problem = None
         self._show()
 
     def run(self, *, until_idle: bool, after_turn: Callable[[Engine], None]) -> bool:
@@ -87,7 +89,12 @@ class Manager:
         return False
 
     def is_idle(self) -> bool:
-        """Tell whether nothing will go on by itself, also not after the next look at the table."""
+        """Tell whether nothing will go on by itself, and the table shows it."""
+        shown = not self.engine.book.changed or self.write_back.hopeless
+        return self._problem is None and self._is_done() and shown
+
+    def _is_done(self) -> bool:
+        """Tell whether no run will go on by itself, also not after the next look at the table."""
         engine = self.engine
         settled = engine.table_problem is None and engine.jobs_file.file.settled
         return settled and not engine.live and engine.book.is_idle()
@@ -97,16 +104,20 @@ class Manager:
         try:
             self.write_back.table(self.engine, now=True)
             self.write_back.live_file(self.engine, running=False)
-        except OSError as error:
+        except (sqlite3.OperationalError, OSError) as error:
             log.warning("last write failed error=%s", error)
         self.engine.desk.source.close()
         self.engine.state.close()
 
     def wait(self) -> None:
-        """Sleep until an attempt ends, a signal comes, or something is due."""
+        """Sleep until an attempt ends, a signal comes, or something is due.
+
+        An end that was seen and could not be noted is not waited for again: it would be there at once.
+        """
         engine = self.engine
         poller = select.poll()
-        by_descriptor = {live.pidfd: live for live in engine.live.values() if live.pidfd is not None}
+        watched = [live for live in engine.live.values() if not live.look]
+        by_descriptor = {live.pidfd: live for live in watched if live.pidfd is not None}
         for descriptor in by_descriptor:
             poller.register(descriptor, select.POLLIN)
         if self._waking is not None:
@@ -130,13 +141,15 @@ class Manager:
         self._next_look_s = now_s + LOOK_AT_ALL_S
         return True
 
-    def _pause_for_state(self, why: str) -> None:
-        """The state cannot be written: nothing starts, running runs are still watched, the next turn tries again."""
-        sentence = f"{self.engine.state.path} cannot be written ({why}): nothing new starts until it can"
-        if self.engine.paused != sentence:
-            self.engine.paused = sentence
+    def _note_problem(self, error: Exception) -> None:
+        """Start nothing while something cannot be written; running runs are watched all the same."""
+        what = self.engine.state.path if isinstance(error, sqlite3.Error) else self.engine.root
+        sentence = f"{what} cannot be written ({error}): nothing new starts until it can"
+        self.engine.paused = sentence
+        if self._problem != sentence:
+            self._problem = sentence
             self.engine.events.append(self.engine.say("paused", sentence))
-            log.error("state cannot be written error=%s", why)
+            log.error("turn not finished", exc_info=error)
 
     def _show(self) -> None:
         """Keep live.json and the notifications going; neither may hurt the queue."""

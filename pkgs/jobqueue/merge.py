@@ -152,7 +152,7 @@ def loaded_versions(saved: Cells, versions: Sequence[Cells], *, columns: Sequenc
         mark = [getattr(saved, name) for name in seen]
         found = [version for version in versions if [getattr(version, name) for name in seen] == mark]
         if found:
-            return found
+            return [version for version in found if version.rev == saved.rev] or found
     return list(versions)
 
 

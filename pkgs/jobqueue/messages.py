@@ -43,7 +43,7 @@ def local(unix_s: float) -> datetime:
     return datetime.fromtimestamp(unix_s).astimezone()
 
 
-def message_of(engine: Engine, entry: Entry) -> str:
+def message_of(engine: Engine, entry: Entry) -> str:  # noqa: PLR0911 - one return per reason
     """Return the cell `message`: why it waits or failed and the way out; empty while all goes well."""
     problem = engine.book.problem_of(entry)
     if entry.doubt or problem:
@@ -73,7 +73,8 @@ def _failed(engine: Engine, entry: Entry) -> str:
         return ""
     last = failed[-1]
     assert isinstance(last.state, Failed), "just chosen so"
-    words = f"{_short(last)}{last.state.sentence.rstrip('.')}; {_log_of(engine, last.key)}; then `retry {entry.id}`"
+    log = _log_of(engine, last.key)
+    words = f"{_short(last)}{last.state.sentence.rstrip('.')}; {log}; then `retry {entry.id}`"
     if entry.record.held_after_failures:
         return f"held after {entry.record.failures_in_row} failures in a row. Last: {words}"
     return f"{len(failed)} runs failed. Last: {words}" if len(failed) > 1 else words
@@ -166,5 +167,6 @@ def _device(engine: Engine, room: DeviceRoom) -> Device:
 
 def _gpus_unknown(problem: str) -> GpusUnknown:
     """Return the reason without what its sentence says anyway, and without a countdown."""
-    said = [words for words in problem.split(". ") if not words.startswith(("Nothing new starts", "Asked again"))]
+    known = ("Nothing new starts", "Asked again")
+    said = [words for words in problem.split(". ") if not words.startswith(known)]
     return GpusUnknown(". ".join(said).rstrip("."))

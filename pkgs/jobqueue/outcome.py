@@ -30,6 +30,10 @@ class Rules:
     failures_to_hold: int
     members: int
     """How many runs the job has: a job is held only while something is left to hold."""
+    card_mib: int = 0
+    """Memory of the smallest device that the attempt had; 0: unknown, or a CPU run."""
+    largest_mib: int = 0
+    """Memory of the machine's largest device; 0: unknown."""
 
 
 def after_success(
@@ -42,10 +46,10 @@ def after_success(
     return replace(run, state=Completed()), learned
 
 
-def after_failure(
+def after_failure(  # noqa: PLR0913 - what a failure touches
     run: Run, record: JobRecord, attempt: Attempt, diagnosis: Diagnosis, rules: Rules, *, now_unix_s: float
 ) -> tuple[Run, JobRecord]:
-    """Return the run waiting for another attempt, failed or cancelled, and the job with its count of failures."""
+    """Return the run, waiting again, failed or cancelled, and the job with its count of failures."""
     cause = diagnosis.cause
     assert cause is not None, "a success has no cause"
     if cause is Cause.CANCELLED:
@@ -65,13 +69,17 @@ def after_failure(
     if follow.other_device:
         again = replace(again, avoid=run.avoid | frozenset(attempt.devices))
     if follow.more_memory:
-        again = _with_more_memory(again, attempt)
+        again = _with_more_memory(again, attempt, rules)
     return again, record
 
 
-def _with_more_memory(run: Run, attempt: Attempt) -> Run:
-    """Ask for 1.25 x the peak; alone where it is unknown or no share was asked for."""
-    peak = attempt.peak_gpu_mib or attempt.reserve_mib
-    if peak is None or attempt.reserve_mib is None:
-        return replace(run, alone=True)
-    return replace(run, needs_mib=int(peak * MEMORY_GROWTH) + 1)
+def _with_more_memory(run: Run, attempt: Attempt, rules: Rules) -> Run:
+    """Ask for 1.25 x the peak; alone where no card has that, and on a larger card where that was not enough."""
+    if attempt.reserve_mib is None:
+        larger = 0 < rules.card_mib < rules.largest_mib
+        return replace(run, alone=True, needs_mib=rules.card_mib + 1 if larger else run.needs_mib)
+    # The peak was read now and then, so the one that broke it may have been missed: it was more than the share.
+    needs_mib = int(max(attempt.peak_gpu_mib or 0, attempt.reserve_mib) * MEMORY_GROWTH) + 1
+    if needs_mib > rules.largest_mib > 0:
+        return replace(run, alone=True, needs_mib=attempt.reserve_mib)
+    return replace(run, needs_mib=needs_mib)

@@ -1,4 +1,4 @@
-"""What `status`, `why` and the dashboard show, read from Jobs.csv, queue.sqlite and live.json. Needs no manager.
+"""What `status`, `why` and the dashboard show, read from Jobs.csv, queue.sqlite and live.json.
 
 Loads neither YAML nor the planner: `status` must answer in a blink.
 """
@@ -67,8 +67,8 @@ class JobView:
     def as_json(self) -> dict[str, object]:
         runs = [run.as_json() for run in self.runs]
         return {
-            "id": self.id, "status": self.status, "progress": self.progress, "message": self.message, "runs": runs,
-            "eta_unix_s": self.eta_unix_s,
+            "id": self.id, "status": self.status, "progress": self.progress, "message": self.message,
+            "runs": runs,            "eta_unix_s": self.eta_unix_s,
         }  # fmt: skip
 
 
@@ -204,9 +204,7 @@ def _views(rows: Sequence[RowNews], ids: Sequence[str], *, file: Path) -> list[t
     for row in rows:
         if wanted and row.id not in wanted:
             continue
-        view = JobView(
-            row.id or f"line {row.line}", row.cells.status, row.cells.progress, row.cells.message
-        )
+        view = JobView(row.id or f"line {row.line}", row.cells.status, row.cells.progress, row.cells.message)
         if row.errors:
             view.message = " ".join(str(error) for error in row.errors)
         views.append((view, row.job))

@@ -48,7 +48,7 @@ def seeds(text: str) -> tuple[int, ...]:
     """
     found: list[int] = []
     words = text.replace(",", " ").split()
-    if _DATE.fullmatch(text):
+    if _DATE.fullmatch(text) and whole(text) is None:
         raise _date()
     for word in words:
         span = _RANGE.fullmatch(word)

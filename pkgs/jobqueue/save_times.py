@@ -53,7 +53,10 @@ class SaveTimes:
         return self._born.get(name, 0)
 
     def loaded_after(
-        self, saved: Mapping[str, Cells], current: Mapping[str, Cells], versions: Callable[[str], Sequence[Cells]]
+        self,
+        saved: Mapping[str, Cells],
+        current: Mapping[str, Cells],
+        versions: Callable[[str], Sequence[Cells]],
     ) -> int:
         """Return a moment after which the file was surely loaded: it shows a row as we wrote it then.
 

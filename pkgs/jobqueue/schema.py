@@ -18,7 +18,8 @@ MIGRATIONS: Final = (
     CREATE TABLE runs (
         job TEXT NOT NULL, condition TEXT NOT NULL, seed INTEGER NOT NULL,
         state TEXT NOT NULL, attempt TEXT, not_before_unix_s REAL, cause TEXT, sentence TEXT,
-        tries INTEGER NOT NULL, free_tries INTEGER NOT NULL, needs_mib INTEGER, alone INTEGER NOT NULL, avoid TEXT NOT NULL,
+        tries INTEGER NOT NULL, free_tries INTEGER NOT NULL, needs_mib INTEGER, alone INTEGER NOT NULL,
+        avoid TEXT NOT NULL,
         PRIMARY KEY (job, condition, seed)) WITHOUT ROWID;
     CREATE TABLE attempts (
         id TEXT PRIMARY KEY, job TEXT NOT NULL, condition TEXT NOT NULL, seed INTEGER NOT NULL,

@@ -5,15 +5,17 @@ Nothing is spawned that was not written down before.
 
 from __future__ import annotations
 
+import errno
 import os
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from pkgs.jobqueue import attempts
+from pkgs.jobqueue import attempts, ends
+from pkgs.jobqueue.causes import Diagnosis
 from pkgs.jobqueue.code_digests import difference
 from pkgs.jobqueue.live import Live
 from pkgs.jobqueue.plan import Limits, Plan, Snapshot, Start, plan
-from pkgs.jobqueue.records import Active, Attempt, AttemptState, Event, Failed, JobRecord, Run
+from pkgs.jobqueue.records import Active, Attempt, Event, JobRecord, Run
 from pkgs.jobqueue.telemetry import Meter, read_oom_kills
 from pkgs.jobqueue.vocabulary import Cause
 
@@ -22,6 +24,11 @@ if TYPE_CHECKING:
 
     from pkgs.jobqueue.engine import Engine
     from pkgs.jobqueue.plan import Room
+
+NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+"""A disk that is full, or that fails: nothing of it is the job's fault."""
+NO_MEANS: Final = frozenset({errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE})
+"""No memory, too many processes, too many open files."""
 
 
 def start_what_can(engine: Engine) -> None:
@@ -56,7 +63,7 @@ def why_paused(engine: Engine) -> str | None:
     if free >= floor:
         return None
     return (
-        f"{engine.root} has {free} MiB free, less than the floor of {floor} MiB: nothing new starts until there is "
+        f"{engine.root} has {free} MiB free, less than the floor of {floor} MiB: nothing starts before there is "
         "room (free_disk_floor_mib in configs/queue.yaml)"
     )
 
@@ -107,13 +114,18 @@ def _start(engine: Engine, taken: Sequence[tuple[Start, tuple[int, ...]]]) -> No
         engine.commit(jobs=list(jobs.values()), runs=runs, attempts=attempts_down, events=events)
     except BaseException:
         for _, leases in taken:
-            for descriptor in leases:
-                os.close(descriptor)
+            _close(leases)
         raise
-    for live, leases in lives:
-        engine.live[live.attempt.id] = live
-        _spawn(engine, live, leases)
+    engine.live.update((live.attempt.id, live) for live, _ in lives)  # also those that come to no spawn
     engine.looked = False
+    while lives:
+        live, leases = lives.pop(0)
+        try:
+            _spawn(engine, live, leases)
+        except BaseException:  # a start that failed cannot be noted: what was not spawned is void
+            for _, unused in lives:
+                _close(unused)
+            raise
 
 
 def _written_down(engine: Engine, start: Start) -> Live:
@@ -172,20 +184,22 @@ def _spawn(engine: Engine, live: Live, leases: tuple[int, ...]) -> None:
         attempts.prepare(spec, host=engine.host)
         watched = attempts.start(spec, host=engine.host)
     except attempts.StartError as error:
-        for descriptor in leases:
-            os.close(descriptor)
-        _not_started(engine, live, str(error))
+        _close(leases)
+        live.attempt.end_unix_s = engine.clock.unix_s()
+        ends.conclude(engine, live, Diagnosis(_cause_of(error), str(error)), duration_s=0.0)
+        ends.let_go(engine, live)
         return
     live.identity, live.pidfd = watched.identity, watched.pidfd
 
 
-def _not_started(engine: Engine, live: Live, sentence: str) -> None:
-    """A start that fails is the end of the run: trying it again would not mend it."""
-    attempt, key = live.attempt, live.attempt.key
-    attempt.state, attempt.cause = AttemptState.ENDED, Cause.BAD_INPUT
-    attempt.end_unix_s = engine.clock.unix_s()
-    run = engine.book.entries[key.job].run(key)
-    failed = Run(key, Failed(Cause.BAD_INPUT, sentence), run.tries, run.free_tries)
-    event = engine.say("failed", f"{key}: {sentence}", job=key.job, run=str(key), attempt=attempt.id)
-    engine.commit(runs=[failed], attempts=[attempt], events=[event])
-    engine.live.pop(attempt.id, None)
+def _cause_of(error: attempts.StartError) -> Cause:
+    """Return whose fault it is: a full disk or a full machine passes, anything else would fail again."""
+    number = error.__cause__.errno if isinstance(error.__cause__, OSError) else None
+    if number in NO_ROOM:
+        return Cause.DISK_FULL
+    return Cause.HOST_OUT_OF_MEMORY if number in NO_MEANS else Cause.BAD_INPUT
+
+
+def _close(descriptors: Sequence[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)

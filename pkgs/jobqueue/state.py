@@ -144,7 +144,10 @@ class State:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All writes inside become durable together, or none does."""
+        """All writes inside become durable together, or none does; one inside another is part of it."""
+        if self.db.in_transaction:
+            yield
+            return
         self.db.execute("BEGIN IMMEDIATE")
         try:
             yield

@@ -5,6 +5,7 @@ The intention is saved first.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pkgs.jobqueue import attempts
@@ -43,13 +44,14 @@ def _reason_to_stop(engine: Engine, live: Live) -> StopReason | None:
 
 
 def _note_stop(engine: Engine, live: Live, reason: StopReason) -> None:
-    live.attempt.stop_reason, live.attempt.stop_unix_s = reason, engine.clock.unix_s()
-    key = live.attempt.key
+    stopped = replace(live.attempt, stop_reason=reason, stop_unix_s=engine.clock.unix_s())
+    key = stopped.key
     text = {"cancel": "stopping, as asked", "timeout": "stopping: over its timeout"}.get(
         reason, "stopping: no sign of life"
     )
-    event = engine.say("stopping", f"{key}: {text}", job=key.job, run=str(key), attempt=live.attempt.id)
-    engine.commit(attempts=[live.attempt], events=[event])
+    event = engine.say("stopping", f"{key}: {text}", job=key.job, run=str(key), attempt=stopped.id)
+    engine.commit(attempts=[stopped], events=[event])
+    live.attempt = stopped
     attempts.note(live.folder, f"{text}; {engine.settings.grace_s:g} s to save and end")
 
 

@@ -303,9 +303,9 @@ class TableFile:
         except TableError as error:
             self._suspect(digest, signature, now=now, fault=f"{self.name}, {error}")
             return None
-        if self._table is not None and table.headerless and not self._table.headerless:
-            fault = f"{self.name}, line 1: the line that names the columns is gone. Put it back."
-            self._suspect(digest, signature, now=now, fault=fault)
+        lost = self._table is not None and _lost_names(self._table, table)
+        if lost:
+            self._suspect(digest, signature, now=now, fault=f"{self.name}, line 1: {lost}")
             return None
         half = self._table is not None and _may_be_half(self._table, table)
         if half and not self._suspect(digest, signature, now=now, fault=None):
@@ -459,6 +459,15 @@ def _keep_owner(descriptor: int, old: os.stat_result) -> None:
     except PermissionError:  # only root may give a file away; the group at least lets its members go on
         if mine.st_gid != old.st_gid and old.st_gid in os.getgroups():
             os.fchown(descriptor, -1, old.st_gid)
+
+
+def _lost_names(old: Table, new: Table) -> str:
+    """Return what is wrong if `new` cannot tell which row is which job of `old`."""
+    if new.headerless and not old.headerless:
+        return "the line that names the columns is gone. Put it back."
+    if old.has("id") and not new.has("id") and any(old.cells_of(row).id for row in old.rows):
+        return "the column 'id' is gone, and with it which row is which job. Put it back."
+    return ""
 
 
 def _may_be_half(old: Table, new: Table) -> bool:

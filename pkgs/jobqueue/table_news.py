@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import logging
+import sqlite3
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from pkgs.jobqueue.book import Entry, reopened
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from pkgs.jobqueue.engine import Engine
     from pkgs.jobqueue.jobs_file import RowNews, TableNews
 
+log = logging.getLogger(__name__)
+
 FROM_ELSEWHERE: Final = (
     "the status {word!r} came with the file, but this root knows nothing of the job: write `open` to run it, "
     "`completed` to count it as done"
@@ -22,28 +26,51 @@ FROM_A_MANAGER: Final = ("running", "failed", "cancelled")
 """Words that only a manager writes: in a row that this root has never seen, nobody knows what they mean."""
 
 
+@dataclass(slots=True)
+class _Following:
+    """What follows from news of the table."""
+
+    entries: list[Entry] = field(default_factory=list)
+    """Of rows that the queue has not known before."""
+    records: dict[str, JobRecord] = field(default_factory=dict)
+    runs: list[Run] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+
+
 def take_in_table(engine: Engine) -> None:
-    """Re-read Jobs.csv if it has changed, and take over what users have written."""
-    news = engine.jobs_file.reread(engine.clock.monotonic_s())
-    if news is None:
-        return
-    engine.table_problem = news.problem
-    if news.problem is not None:
-        engine.events.append(engine.say("table", news.problem))
-        return
-    records, runs, events = _apply(engine, news)
-    engine.commit(jobs=records, runs=[], events=events)
+    """Re-read Jobs.csv if it has changed, and take over what users have written.
+
+    What a row says is remembered in one transaction with what follows from it: a manager killed between the
+    two would know the word `hold` for ever, and run the job.
+
+    Raises:
+        sqlite3.OperationalError: If it cannot be saved; the next call reads the table anew.
+    """
+    try:
+        with engine.state.transaction():
+            news = engine.jobs_file.reread(engine.clock.monotonic_s())
+            if news is None:
+                return
+            engine.table_problem = news.problem
+            if news.problem is not None:
+                engine.events.append(engine.say("table", news.problem))
+                return
+            following = _follow_table(engine, news)
+            engine.save(jobs=following.records.values(), runs=following.runs, events=following.events)
+    except (sqlite3.OperationalError, OSError):
+        engine.read_table_anew()
+        raise
+    engine.book.entries.update((entry.id, entry) for entry in following.entries)
+    engine.take_over(jobs=following.records.values(), events=following.events)
     _check_feasible(engine)
     refused = {row.id: row.line for row in news.rows if row.job is None and row.id}
     engine.book.set_table(refused, now_unix_s=engine.clock.unix_s())
-    engine.commit(runs=runs)
+    engine.take_over(runs=following.runs)
     engine.book.note_changed(engine.book.entries)
 
 
-def _apply(engine: Engine, news: TableNews) -> tuple[list[JobRecord], list[Run], list[Event]]:
-    records: dict[str, JobRecord] = {}
-    runs: list[Run] = []
-    events: list[Event] = []
+def _follow_table(engine: Engine, news: TableNews) -> _Following:
+    found = _Following()
     changed_rows = {row.id: row for row in news.changed}
     for place, plain in enumerate(news.rows):
         if not plain.id:
@@ -51,8 +78,10 @@ def _apply(engine: Engine, news: TableNews) -> tuple[list[JobRecord], list[Run],
         row = changed_rows.get(plain.id, plain)
         entry = engine.book.entries.get(row.id)
         if entry is None:
-            entry = engine.book.entries[row.id] = Entry(row.id, JobRecord(row.id), listed_unix_s=engine.clock.unix_s())
-            records[row.id] = entry.record
+            entry = Entry(row.id, JobRecord(row.id), listed_unix_s=engine.clock.unix_s())
+            found.entries.append(entry)
+            found.records[row.id] = entry.record
+            row = _as_new(row)
         entry.row, entry.line, entry.removed = place, row.line, False
         entry.job = row.job
         if row is not plain:
@@ -63,19 +92,27 @@ def _apply(engine: Engine, news: TableNews) -> tuple[list[JobRecord], list[Run],
             if record.wish is Wish.RERUN:
                 engine.book.to_rerun.add(row.id)
             if record != entry.record:
-                entry.record = records[row.id] = record
-                events.append(
+                found.records[row.id] = record
+                found.events.append(
                     engine.say("edited", f"{row.id}: status {row.status_edit!r} taken over", job=row.id)
                 )
-            runs.extend(changed)
+            found.runs.extend(changed)
     for gone in news.removed:
         entry = engine.book.entries.get(gone)
         if entry is not None and not entry.removed:
             entry.removed = True
-            events.append(
+            found.events.append(
                 engine.say("removed", f"{gone} is no longer in the table; what runs may end", job=gone)
             )
-    return list(records.values()), runs, events
+    return found
+
+
+def _as_new(row: RowNews) -> RowNews:
+    """Return a row without a record as new, also if an earlier manager had read it and then died."""
+    if row.is_new:
+        return row
+    word = row.cells.status or Wish.OPEN.value
+    return replace(row, is_new=True, status_edit=word if word in list(Wish) else None)
 
 
 def _follow(entry: Entry, row: RowNews) -> tuple[JobRecord, list[Run]]:
@@ -138,8 +175,12 @@ def carry_out_reruns(engine: Engine) -> None:
             engine.book.to_rerun.discard(job)
         if entry.record.wish is not Wish.RERUN or entry.active():
             continue
-        for run in entry.members():
-            set_aside(engine, run)
+        try:
+            for run in entry.members():
+                set_aside(engine, run)
+        except OSError as error:
+            _hold_for_folder(engine, entry, error)
+            continue
         fresh = [Run(run.key) for run in entry.runs.values() if not isinstance(run.state, Active)]
         record = replace(
             entry.record, wish=Wish.OPEN, held_after_failures=False, failures_in_row=0, digests={}, note=""
@@ -149,6 +190,15 @@ def carry_out_reruns(engine: Engine) -> None:
         )
         engine.commit(jobs=[record], runs=fresh, events=[event])
         engine.book.refresh(entry.id, now_unix_s=engine.clock.unix_s())
+
+
+def _hold_for_folder(engine: Engine, entry: Entry, error: OSError) -> None:
+    """Hold the one job whose folder cannot be moved; the queue goes on."""
+    note = f"its old run folder cannot be moved away ({error}): mend that, then write `rerun` again"
+    log.warning("rerun not possible job=%s error=%s", entry.id, error)
+    record = replace(entry.record, wish=Wish.HOLD, note=note)
+    engine.commit(jobs=[record], events=[engine.say("held", f"{entry.id}: {note}", job=entry.id)])
+    engine.book.refresh(entry.id, now_unix_s=engine.clock.unix_s())
 
 
 def set_aside(engine: Engine, run: Run) -> None:

@@ -136,7 +136,7 @@ def _header(lines: _Lines) -> _Header | None:
             if delimiter == DELIMITERS[-1] and best is None:
                 raise
             continue
-        names = tuple(cell.strip().lower() for cell in cells)
+        names = tuple(cell.strip(" \t\ufeff").lower() for cell in cells)  # a second mark: two tools wrote one
         first = max(first, names, key=len)
         if "command" in names and (best is None or len(names) > best[0]):
             best = (len(names), delimiter, raw, names)
@@ -243,7 +243,7 @@ def _headerless(lines: _Lines, empty: Table) -> Table:
 
 def _refuse_late_header(raw: str, line: int) -> None:
     for delimiter in DELIMITERS:
-        names = {cell.strip(' "').lower() for cell in raw.split(delimiter)}
+        names = {cell.strip(' "\r\n').lower() for cell in raw.split(delimiter)}
         if "command" in names and names.intersection(COLUMNS) - {"command"}:
             raise TableError("the header stands here. Move it above all rows.", line=line)
 

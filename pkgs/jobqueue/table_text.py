@@ -172,9 +172,14 @@ def quick_cells(body: str, delimiter: str) -> list[str] | None:
 
 
 def cell_text(value: str, *, delimiter: str, quoted: bool = False) -> str:
-    """Return `value` as it stands in a file, in quotes where it needs them or where it had them."""
-    needs = quoted or value != value.strip() or any(sign in value for sign in (delimiter, '"', "\n", "\r"))
-    return '"' + value.replace('"', '""') + '"' if needs else value
+    """Return `value` as it stands in a file, in quotes where it needs them or where all are."""
+    if quoted or _needs_quotes(value, delimiter):
+        return '"' + value.replace('"', '""') + '"'
+    return value
+
+
+def _needs_quotes(value: str, delimiter: str) -> bool:
+    return value != value.strip() or any(sign in value for sign in (delimiter, '"', "\n", "\r"))
 
 
 def with_cells_replaced(raw: str, changes: dict[int, str], *, delimiter: str, last: str) -> str:
@@ -184,7 +189,8 @@ def with_cells_replaced(raw: str, changes: dict[int, str], *, delimiter: str, la
     done = 0
     for position, (start, end) in enumerate(spans):
         if position in changes:
-            text = cell_text(changes[position], delimiter=delimiter, quoted=raw.startswith('"', start))
+            styled = raw.startswith('"', start) and not _needs_quotes(value_of(raw[start:end]), delimiter)
+            text = cell_text(changes[position], delimiter=delimiter, quoted=styled)
             parts += (raw[done:start], text)
             done = end
     tail = spans[-1][1]

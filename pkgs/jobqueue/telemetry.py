@@ -1,4 +1,4 @@
-"""What a running attempt uses: GPU utilisation, memory and power, resident memory and CPU time of its processes.
+"""What a running attempt uses: GPU utilisation, memory and power, memory and CPU time of its processes.
 
 Also tells when an attempt last showed a sign of life, which the stall watchdog asks.
 """
@@ -11,10 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from pkgs.foundation.progress import Progress, read_progress
+from pkgs.foundation.run_folder import RunFolder
 from pkgs.jobqueue.devices.inventory import DeviceReading
 
 TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 PAGE_MIB: Final = os.sysconf("SC_PAGE_SIZE") / 2**20
+FAR_S: Final = 10 * 365 * 86_400.0
+"""No training is expected to end later; such a number is a mistake of whoever wrote it."""
 IDLE_CPU_SHARE: Final = 0.01
 """Of one core. Less than this is a process that waits, not one that works."""
 
@@ -23,12 +27,34 @@ TOTAL_RAM_BYTES: Final = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"
 
 
 def read_oom_kills(events: Path = Path("/sys/fs/cgroup/memory.events")) -> int:
-    """Return how many processes of our control group the kernel has killed for want of memory; 0 if unknown."""
+    """Return how many processes of our control group the kernel killed for want of memory."""
     try:
         words = events.read_text().split()
     except OSError:
         return 0
     return int(words[words.index("oom_kill") + 1]) if "oom_kill" in words else 0
+
+
+def progress_told(run: RunFolder, *, now_unix_s: float) -> Progress | None:
+    """Return what a running job says of itself, without numbers that are none: any program may write that file."""
+    told = read_progress(run)
+    if told is None or told.steps <= 0:
+        return None
+    metrics = told.metrics if isinstance(told.metrics, dict) else {}
+    return Progress(
+        step=min(max(told.step, 0), told.steps),
+        steps=told.steps,
+        seconds_per_step=_number(told.seconds_per_step, within=FAR_S),
+        eta_unix_s=_number(told.eta_unix_s, within=FAR_S, around=now_unix_s),
+        metrics={
+            str(name): value for name, value in metrics.items() if _number(value, within=1e9) is not None
+        },
+    )
+
+
+def _number(value: object, *, within: float, around: float = 0.0) -> float | None:
+    plain = isinstance(value, int | float) and not isinstance(value, bool) and abs(value - around) <= within
+    return float(value) if plain and isinstance(value, int | float) else None  # NaN is within nothing
 
 
 class Usage(NamedTuple):
@@ -147,7 +173,7 @@ class Meter:
             self.last_sign_s = now_s
 
     def _memory_mib(self, devices: list[DeviceReading], family: frozenset[int]) -> float | None:
-        """Return the most memory that the family holds on one device; the whole use where pids are not shown."""
+        """Return the most memory that the family holds on one device; all of it where pids are not shown."""
         seen: list[int] = []
         for reading in devices:
             ours = [p.mib for p in reading.processes or () if p.pid in family and p.mib is not None]

@@ -5,8 +5,11 @@ Written only when something changed.
 
 from __future__ import annotations
 
+import errno
 import json
+import logging
 import os
+import sqlite3
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -15,14 +18,24 @@ from pkgs.jobqueue.forecast import forecast
 from pkgs.jobqueue.jobs_file import ManagerCells
 from pkgs.jobqueue.messages import message_of, reasons_of_ready
 from pkgs.jobqueue.starts import snapshot_of
+from pkgs.jobqueue.table_file import TableFileError
 
 if TYPE_CHECKING:
     from pkgs.jobqueue.engine import Engine
+
+log = logging.getLogger(__name__)
 
 TABLE_PAUSE_S: Final = 0.5
 """Between two writes of Jobs.csv: an editor asks its user at each of them whether to load the file again."""
 TABLE_SHARE: Final = 20
 """A write of a large table takes time; at least twenty times as long goes by until the next."""
+RETRY_PAUSE_S: Final = 2.0
+"""Between two tries while the table cannot be written; each reads it anew."""
+MAY_PASS: Final = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE}
+)
+LOCKED_S: Final = 1.5
+"""Only somebody who holds the lock makes a write take so long and come to nothing."""
 LIVE_PAUSE_S: Final = 1.0
 REASONS: Final = 200
 """Jobs whose reason to wait is kept for `why`; those behind them wait for their turn."""
@@ -36,11 +49,16 @@ class WriteBack:
     next_table_s: float = 0.0
     next_live_s: float = 0.0
     live: str = ""
+    problem: str | None = None
+    """Why Jobs.csv could not be written."""
+    hopeless: bool = False
+    """That will not pass by itself, as a full disk may."""
 
     def table(self, engine: Engine, *, now: bool = False) -> None:
         """Write changed cells of the manager's columns; `now` ignores the pause between writes."""
         if not engine.book.changed or (engine.clock.monotonic_s() < self.next_table_s and not now):
             return
+        began_s = engine.clock.monotonic_s()
         wanted: dict[str, ManagerCells] = {}
         for job in engine.book.changed:
             entry = engine.book.entries.get(job)
@@ -51,17 +69,42 @@ class WriteBack:
             )
             if self.shown.get(job) != cells:
                 wanted[job] = cells
-        began_s = engine.clock.monotonic_s()
-        if wanted:
-            engine.jobs_file.write_back(wanted)
+        if not wanted or self._write(engine, wanted):
             self._tell(engine, wanted)
             self.shown.update(wanted)
-        engine.book.changed.clear()
+            engine.book.changed.clear()
         took_s = engine.clock.monotonic_s() - began_s
-        self.next_table_s = began_s + max(TABLE_PAUSE_S, TABLE_SHARE * took_s)
+        pause_s = TABLE_PAUSE_S if self.problem is None else RETRY_PAUSE_S
+        self.next_table_s = began_s + max(pause_s, TABLE_SHARE * took_s)
+
+    def _write(self, engine: Engine, wanted: dict[str, ManagerCells]) -> bool:
+        """Return whether the table shows `wanted` now; if not, it is to be tried again."""
+        began_s = engine.clock.monotonic_s()
+        try:
+            written = engine.jobs_file.write_back(wanted)
+        except sqlite3.OperationalError:
+            engine.read_table_anew()
+            raise
+        except (OSError, TableFileError) as error:
+            engine.read_table_anew()
+            self._note_problem(engine, error)
+            return False
+        if not written:
+            locked = engine.clock.monotonic_s() - began_s >= LOCKED_S
+            return engine.jobs_file.file.settled and not locked
+        self.problem, self.hopeless = None, False
+        return True
+
+    def _note_problem(self, engine: Engine, error: Exception) -> None:
+        problem = f"{engine.jobs_file.file.name} cannot be written ({error}): what it shows is out of date"
+        self.hopeless = not (isinstance(error, OSError) and error.errno in MAY_PASS)
+        if problem != self.problem:
+            self.problem = problem
+            engine.events.append(engine.say("table", problem))
+            log.error("table cannot be written error=%s", error)
 
     def live_file(self, engine: Engine, *, running: bool = True) -> None:
-        """Replace queue/live.json: what only a running manager knows, for `status`, `why` and the dashboard."""
+        """Replace queue/live.json: what only a running manager knows, for `status` and `why`."""
         now_s = engine.clock.monotonic_s()
         if now_s < self.next_live_s and running:
             return

@@ -80,7 +80,9 @@ def _call(verbs: list[str], words: list[str]) -> int:
         sys.stderr.close()
         return exit_codes.OK
     except OSError as error:  # no room, no permission
-        sys.stderr.write(f"{error.filename or 'writing'}: {error.strerror or error}. `doctor` may tell more.\n")
+        sys.stderr.write(
+            f"{error.filename or 'writing'}: {error.strerror or error}. `doctor` may tell more.\n"
+        )
         return exit_codes.FAILED
     return answer if isinstance(answer, int) else exit_codes.OK
 

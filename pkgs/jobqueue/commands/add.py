@@ -14,7 +14,7 @@ from pkgs.jobqueue.table_file import TableFile
 EXAMPLES = "Example: python QueueManager.py add 'python train.py --seed {seed}' --id toy/a --seeds 0..4"
 
 
-def add(
+def add(  # noqa: PLR0913 - one per option of the command
     command: Annotated[
         str, typer.Argument(help="Any bash command; {seed} {condition} {run_dir} {gpus} are filled in.")
     ],

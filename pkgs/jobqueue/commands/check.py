@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 
@@ -42,7 +43,8 @@ def check(
     file = TableFile(jobs)
     if fix:
         done = complete(file)
-        print(f"columns added: {', '.join(done.columns) or 'none'}; ids filled in: {', '.join(done.ids) or 'none'}")
+        print(f"columns added: {', '.join(done.columns) or 'none'}")
+        print(f"ids filled in: {', '.join(done.ids) or 'none'}")
     rows = read_rows(jobs)
     problems = [str(error) for row in rows for error in row.errors]
     valid = {row.id: row.job for row in rows if row.job is not None}
@@ -51,13 +53,19 @@ def check(
     for name, row_problems in found.problems.items():
         problems += [f"{jobs.name}, line {lines[name]}, {problem}" for problem in row_problems]
     made = {word for job in valid.values() for word in _outputs(job)}
+    complete_jobs = []
     for job in valid.values():
-        problems += [f"{jobs.name}, line {lines[job.id]}, {text}" for text in _missing_files(job, made=made)]
-    problems += _ask_programs(list(valid.values()), lines, root=root, file=jobs.name)
+        missing = list(_missing_files(job, made=made))
+        problems += [f"{jobs.name}, line {lines[job.id]}, {text}" for text in missing]
+        if not missing:
+            complete_jobs.append(job)
+    answers = _ask_programs(complete_jobs, lines, root=root, file=jobs.name)
+    problems += [answer for answer in answers if not _will_be_made(answer, made)]
     if json:
         print(json_text.dumps({"rows": len(rows), "problems": problems}))
     else:
-        print("\n".join(problems))
+        for problem in problems:
+            print(problem)
         runs = sum(len(job.runs()) for job in valid.values())
         print(f"{len(rows)} rows, {runs} runs, {len(problems)} problem{'s' * (len(problems) != 1)}")
     return exit_codes.USAGE if problems else exit_codes.OK
@@ -73,7 +81,7 @@ def _words(command: str) -> list[str]:
 def _outputs(job: Job) -> Iterator[str]:
     """Yield what the command says it will write."""
     words = _words(job.command)
-    for flag, value in zip(words, words[1:], strict=False):
+    for flag, value in pairwise(words):
         if flag in ("--out", "--output", "-o"):
             yield value
 
@@ -86,9 +94,14 @@ def _missing_files(job: Job, *, made: set[str]) -> Iterator[str]:
         path = Path(word)
         if path.suffix in (".py", ".sh", ".yaml", ".yml") and not path.exists():
             yield (
-                f"column 'command': {word!r} is not a file, seen from {Path.cwd()}. Correct the path, or start "
-                "the queue from the folder where it lies."
+                f"column 'command': {word!r} is not a file, seen from {Path.cwd()}. Correct the path, or "
+                "start the queue from the folder where it lies."
             )
+
+
+def _will_be_made(answer: str, made: set[str]) -> bool:
+    """Tell whether a program misses only what another row says it will write (`--out`)."""
+    return any(place in answer and not Path(place).exists() for place in made)
 
 
 def _ask_programs(jobs: list[Job], lines: dict[str, int], *, root: Path, file: str) -> list[str]:

@@ -46,13 +46,13 @@ def doctor(*, jobs: JobsOption = JOBS, root: RootOption = ROOT) -> int:
 def _machine() -> Iterator[Finding]:
     cores = len(os.sched_getaffinity(0))
     memory_mib = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20
-    yield Finding(True, f"{platform.platform()}, {cores} cores, {gib(memory_mib)} memory")
-    yield Finding(sys.version_info >= (3, 11), f"Python {platform.python_version()} at {sys.executable}")
+    yield Finding(fine=True, text=f"{platform.platform()}, {cores} cores, {gib(memory_mib)} memory")
+    yield Finding(fine=sys.version_info >= (3, 11), text=f"Python {sys.version.split()[0]}, {sys.executable}")
     for package in ("torch", "monai", "nvidia-ml-py", "pydantic"):
         try:
-            yield Finding(True, f"{package} {importlib.metadata.version(package)}")
+            yield Finding(fine=True, text=f"{package} {importlib.metadata.version(package)}")
         except importlib.metadata.PackageNotFoundError:
-            yield Finding(False, f"{package} is not installed: `make run` installs it into .venv")
+            yield Finding(fine=False, text=f"{package} is not installed: `make run` installs it into .venv")
     for tool, use in (
         ("bash", "runs every command"),
         ("git", "names the commit of a run"),
@@ -60,7 +60,7 @@ def _machine() -> Iterator[Finding]:
     ):
         where = shutil.which(tool)
         needed = tool == "bash"
-        yield Finding(where is not None or not needed, f"{tool} ({use}): {where or 'not found'}")
+        yield Finding(fine=where is not None or not needed, text=f"{tool} ({use}): {where or 'not found'}")
 
 
 def _gpus() -> Iterator[Finding]:
@@ -68,51 +68,53 @@ def _gpus() -> Iterator[Finding]:
     inventory = source.read()
     source.close()
     if inventory.problem:
-        yield Finding(False, inventory.problem)
+        yield Finding(fine=False, text=inventory.problem)
     if inventory.kind == "none":
-        yield Finding(True, "no GPU: CPU slots stand in for the GPUs that rows ask for")
+        yield Finding(fine=True, text="no GPU: CPU slots stand in for the GPUs that rows ask for")
     for reading in inventory.readings:
         memory = "memory unknown" if reading.total_mib is None else gib(reading.total_mib)
         fault = f"; {reading.fault}" if reading.fault else ""
-        yield Finding(not reading.fault, f"GPU {reading.index} {reading.name} {memory} {reading.uuid}{fault}")
+        text = f"GPU {reading.index} {reading.name} {memory} {reading.uuid}{fault}"
+        yield Finding(fine=not reading.fault, text=text)
     given = os.environ.get("CUDA_VISIBLE_DEVICES")
     if given is not None:
-        yield Finding(True, f"CUDA_VISIBLE_DEVICES={given!r} is set here and bounds what the queue hands out")
-    yield Finding(True, f"device leases lie in {default_folder()}, the same for all users")
+        yield Finding(fine=True, text=f"CUDA_VISIBLE_DEVICES={given!r} bounds what the queue hands out")
+    yield Finding(fine=True, text=f"device leases lie in {default_folder()}, the same for all users")
 
 
 def _disk(root: Path) -> Iterator[Finding]:
     place = next(folder for folder in (root.resolve(), *root.resolve().parents) if folder.exists())
     free_mib = shutil.disk_usage(place).free // 2**20
-    yield Finding(free_mib >= DISK_NEEDED_MIB, f"{gib(free_mib)} free for {root}")
+    yield Finding(fine=free_mib >= DISK_NEEDED_MIB, text=f"{gib(free_mib)} free for {root}")
     kind = file_system_of(place)
     network = kind in NETWORK_FILE_SYSTEMS
     advice = ": a network disk; a local --root is faster and safer" if network else ""
-    yield Finding(not network, f"{root} lies on {kind}{advice}")
+    yield Finding(fine=not network, text=f"{root} lies on {kind}{advice}")
     shm = Path("/dev/shm")  # noqa: S108 - looked at, not written to
     if shm.exists():
         shm_mib = shutil.disk_usage(shm).total // 2**20
         cure = "" if shm_mib >= SHM_NEEDED_MIB else "; start the container with --shm-size=8g or --ipc=host"
-        yield Finding(shm_mib >= SHM_NEEDED_MIB, f"/dev/shm has {gib(shm_mib)}{cure}")
+        yield Finding(fine=shm_mib >= SHM_NEEDED_MIB, text=f"{shm} has {gib(shm_mib)}{cure}")
 
 
 def _rights(jobs: Path, root: Path) -> Iterator[Finding]:
     for path in (jobs, root):
         place = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists())
         fine = os.access(place, os.W_OK)
-        yield Finding(fine, f"{path} {'can' if fine else 'cannot'} be written")
+        yield Finding(fine=fine, text=f"{path} {'can' if fine else 'cannot'} be written")
 
 
 def _queue(root: Path) -> Iterator[Finding]:
     folder = root / "queue"
     if is_held(folder):
         holder = read_holder(folder / "manager.lock") or {}
-        yield Finding(True, f"a manager runs, process {holder.get('pid', '?')} on {holder.get('host', '?')}")
+        who = f"process {holder.get('pid', '?')} on {holder.get('host', '?')}"
+        yield Finding(fine=True, text=f"a manager runs, {who}")
     try:
         state = State.read(folder / "queue.sqlite")
     except StateError as error:
-        yield Finding(False, str(error))
+        yield Finding(fine=False, text=str(error))
     else:
         if state is not None:
-            yield Finding(True, f"{folder / 'queue.sqlite'} can be read")
+            yield Finding(fine=True, text=f"{folder / 'queue.sqlite'} can be read")
             state.close()

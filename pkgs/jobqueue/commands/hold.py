@@ -9,5 +9,5 @@ EXAMPLES = "Example: python QueueManager.py hold ke/student_baseline"
 
 
 def hold(ids: IdsArgument, *, jobs: JobsOption = JOBS) -> int:
-    """Leave jobs alone"""
+    """Leave jobs alone: what runs may end, nothing new starts."""
     return write_status(jobs, ids, word="hold")

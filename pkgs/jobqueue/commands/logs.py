@@ -88,10 +88,10 @@ def _folder(root: RootOption, run: str) -> RunFolder:
     job, _, rest = run.partition(":")
     seed, _, condition = rest.partition(":")
     if seed and not seed.isdecimal():
-        raise ValueError(f"{run!r}: {seed!r} is not a seed, a whole number. Write ID, ID:seed or ID:seed:condition.")
-    folder = RunFolder.of(
-        root, job, condition=condition or None, seed=int(seed) if seed else None
-    )
+        raise ValueError(
+            f"{run!r}: {seed!r} is not a seed, a whole number. Write ID, ID:seed or ID:seed:condition."
+        )
+    folder = RunFolder.of(root, job, condition=condition or None, seed=int(seed) if seed else None)
     if folder.attempts.exists() or rest:
         return folder
     # No seed given: the run that has printed last is what the user wants to see.

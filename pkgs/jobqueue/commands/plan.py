@@ -72,12 +72,13 @@ def show_plan(options: Options, *, json: bool) -> int:
         return exit_codes.FAILED if refused else exit_codes.OK
     if timeline.assumed_s is None and starts:
         print(
-            "No run has ended yet, so the times mean nothing; the order does. An hour is assumed for each run."
+            "No run has ended yet, so the times mean nothing; the order does. Each run is taken for an hour."
         )
     for number, start in enumerate(starts[:LINES]):
         where = ", ".join(start["devices"]) or "a CPU slot"
         print(
-            f"{number + 1:>5}  {_time(start['start_unix_s'])} - {_time(start['end_unix_s'])}  {start['run']}  {where}"
+            f"{number + 1:>5}  {_time(start['start_unix_s'])} - {_time(start['end_unix_s'])}"
+            f"  {start['run']}  {where}"
         )
     if len(starts) > LINES:
         print(f"... and {len(starts) - LINES} more runs: `plan --json` prints all")

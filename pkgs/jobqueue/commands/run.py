@@ -25,7 +25,7 @@ LAST_NEWS_S = 1.0
 """Who presses Ctrl-C does not wait longer for a notification."""
 
 
-def run(
+def run(  # noqa: PLR0913 - one per option of the command
     *,
     gpus: Annotated[str, typer.Option(help="all, none, 0,2 or UUIDs, sim:8x24G for pretended GPUs.")] = "all",
     cpu_slots: Annotated[
@@ -94,7 +94,7 @@ def _manage(options: Options, *, poll_s: float, until_idle: bool, plain: bool) -
         idle = manager.run(until_idle=until_idle, after_turn=screen.show)
         manager.finish()
         engine.notifier.finish(within_s=settings.notify_limit_s if idle else LAST_NEWS_S)
-        nameless = _rows_without_a_name(options.jobs)
+        nameless = _rows_without_a_name(options.jobs) if idle else []
         engine.desk.notices += nameless
         screen.show(engine, last=True)
     if not idle:
