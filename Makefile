@@ -39,13 +39,14 @@ clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(VENV)/bin/python:
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11")'
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11")'
+	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt $(PIP_FLAGS) .
+	@echo "Installing into $(VENV): a few minutes the first time, torch is large."
+	@$(BIN)/python -m pip install -qq --constraint constraints.txt $(PIP_FLAGS) .
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt $(PIP_FLAGS) '.[dev]'
+	@$(BIN)/python -m pip install -qq --constraint constraints.txt $(PIP_FLAGS) '.[dev]'
 	@touch $@
