@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from pkgs.jobqueue import adopt
+from pkgs.jobqueue import adopt, past
 from pkgs.jobqueue.clock import Clock, SystemClock
 from pkgs.jobqueue.code_digests import CodeDigests
 from pkgs.jobqueue.devices.inventory import DeviceSource
@@ -136,7 +136,7 @@ def begin(engine: Engine, *, rebuild: bool) -> None:
             raise ValueError(engine.table_problem)
         with engine.state.transaction():
             if rebuild:
-                adopt.rebuild_from_folders(engine)
+                past.rebuild_from_folders(engine)
             engine.state.put(WHOLE, "yes")
 
 

@@ -6,6 +6,7 @@ How much of it fits is decided here; what a running job shows stands in board_wo
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from heapq import nsmallest
@@ -57,7 +58,9 @@ class Board:
         self.engine = engine
         if console is None and hasattr(sys.stdout, "reconfigure"):
             sys.stdout.reconfigure(errors="replace")  # an ASCII terminal shows `?`, it does not end the queue
-        self.console = console or Console()
+        # COLUMNS and LINES, where a shell exports them, are the size that the terminal had once.
+        environ = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+        self.console = console or Console(_environ=environ)
         self._display = Display(
             console=self.console, auto_refresh=False, screen=False, vertical_overflow="crop", transient=True
         )
@@ -138,7 +141,9 @@ class Board:
     def _jobs(self, room: int, width: int) -> Table:
         shown, hidden = self._chosen(room)
         progress = {entry.id: progress_of(entry) for entry in shown}
-        name_width = min(max((len(entry.id) for entry in shown), default=3), max(12, 3 * width // 8))
+        more = f"... {hidden:,} more" if hidden else ""
+        longest = max((len(entry.id) for entry in shown), default=3)
+        name_width = max(len(more), min(longest, max(12, 3 * width // 10)))
         ended_width = max(len("ended"), *map(len, progress.values())) if progress else len("ended")
         now_width = max(10, width - name_width - STATUS_WIDTH - ended_width - 6)
         table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, pad_edge=False)
@@ -157,8 +162,8 @@ class Board:
                 now = waits.get(entry.id, now)
             name = Text(middle_cut(entry.id, name_width))
             table.add_row(name, Text(status, style=COLOURS[status]), progress[entry.id], Text(now))
-        if hidden:
-            table.add_row(Text(f"... {hidden:,} more", style="dim"))
+        if more:
+            table.add_row(Text(more, style="dim"))
         return table
 
     def _reasons(self, shown: Sequence[Entry]) -> dict[str, str]:

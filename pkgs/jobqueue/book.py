@@ -161,7 +161,15 @@ class Book:
 
     def is_idle(self) -> bool:
         """Tell whether no run is ready or pausing before a retry; what runs is the engine's to know."""
-        return not len(self.ready) and not self._pauses
+        return not len(self.ready) and not any(self._still_pauses(*pause) for pause in self._pauses)
+
+    def _still_pauses(self, until_unix_s: float, key: RunKey) -> bool:
+        """Tell whether a noted pause is still waited for: the job may have been held or cancelled meanwhile."""
+        entry = self.entries.get(key.job)
+        if entry is None or not self.may_start(entry):
+            return False
+        state = entry.run(key).state
+        return isinstance(state, Waiting) and state.not_before_unix_s == until_unix_s
 
     def anything_failed(self) -> bool:
         """Tell whether a run failed, a row is refused, or something still waits for what will not come."""

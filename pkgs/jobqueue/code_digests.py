@@ -14,6 +14,9 @@ from pkgs.foundation.provenance import commit_of, digest_file
 LIMIT_BYTES: Final = 5_000_000
 """A larger file in a command is data, not code."""
 
+MOST_FILES: Final = 100
+"""Of a package; enough for any of ours."""
+
 _WORD = re.compile(r"[^\s'\"=;|&<>()]+")
 _MODULE = re.compile(r"-m\s+([A-Za-z_][\w.]*)")
 _EXTENDS = re.compile(rb"^extends:\s*['\"]?([^\s'\"#]+)", re.MULTILINE)
@@ -35,10 +38,7 @@ class CodeDigests:
 
     def files(self, command: str) -> dict[str, str]:
         """Return the digest of each file that `command` names, with the file a config extends."""
-        named = [
-            *_WORD.findall(command),
-            *(f"{name.replace('.', '/')}.py" for name in _MODULE.findall(command)),
-        ]
+        named = [*_WORD.findall(command), *(path for name in _MODULE.findall(command) for path in self._module(name))]
         digests: dict[str, str] = {}
         for word in named:
             path = self.folder / word
@@ -49,6 +49,12 @@ class CodeDigests:
             if path.suffix in (".yaml", ".yml"):
                 digests.update(self._extended(path))
         return digests
+
+    def _module(self, name: str) -> list[str]:
+        """Return the files of a module: of a package all that stand beside its `__main__`, the method's steps too."""
+        path = name.replace(".", "/")
+        inside = sorted((self.folder / path).glob("*.py"))[:MOST_FILES]
+        return [f"{path}.py", *(f"{path}/{file.name}" for file in inside)]
 
     def _extended(self, path: Path) -> dict[str, str]:
         found = _EXTENDS.search(path.read_bytes())

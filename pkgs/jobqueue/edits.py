@@ -96,7 +96,7 @@ def complete(file: TableFile) -> Completed:
         if table.headerless:
             return table
         columns = tuple(name for name in COLUMNS if not table.has(name))
-        named = name_rows(table, known={}, currents={}, retired=lambda _: False, file=file.name)
+        named = name_rows(table, known={}, currents={}, file=file.name)
         wider = with_columns(table, columns)
         at = wider.columns.index("id")
         empty = {
@@ -199,7 +199,7 @@ def _places(table: Table, ids: Collection[str]) -> list[int]:
         for place, row in enumerate(table.rows):
             known.setdefault(row.cells[at].strip(), place)
     if not all(name in known for name in ids):  # perhaps ids that the file does not show
-        named = name_rows(table, known={}, currents={}, retired=lambda _: False, file="")
+        named = name_rows(table, known={}, currents={}, file="")
         for place, entry in enumerate(named):
             known.setdefault(entry.cells.id, place)
     for name in ids:

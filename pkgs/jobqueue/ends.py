@@ -32,6 +32,9 @@ MAY_BE_THE_CARD = frozenset({Cause.EXCEPTION, Cause.GPU_OUT_OF_MEMORY, Cause.STA
 """Failures that speak against a card when different jobs meet them there in a row; a bad config does not."""
 
 
+RETRIES_OF_A_BAD_ROW = 1
+"""The column's default: a cell that was spoilt while the job ran is no reason to give its run up."""
+
 UNCLEAR_PAUSE_S = 30.0
 """Asking after an attempt whose signs contradict each other may take seconds."""
 
@@ -47,8 +50,13 @@ def take_in_ends(engine: Engine, *, look_at_all: bool) -> None:
     now_s = engine.clock.monotonic_s()
     for live in list(engine.live.values()):
         due = live.look or live.identity is None or (look_at_all and _has_news(live))
-        if due and now_s >= live.quiet_until_s:
+        if due and now_s >= live.quiet_until_s and not _rules_unknown(engine, live):
             _look(engine, live)
+
+
+def _rules_unknown(engine: Engine, live: Live) -> bool:
+    """Tell whether the table was broken when this manager started: what `retries` allows will be known later."""
+    return engine.table_problem is not None and engine.book.entries[live.attempt.key.job].job is None
 
 
 def _has_news(live: Live) -> bool:
@@ -115,7 +123,7 @@ def end_without_record(engine: Engine, live: Live, evidence: Evidence) -> None:
 
 def void(engine: Engine, live: Live) -> None:
     """Forget an attempt that was written down but never spawned: the run waits as before."""
-    attempt = replace(live.attempt, state=AttemptState.VOID)
+    attempt = replace(live.attempt, state=AttemptState.VOID, cause=None, end_unix_s=None)
     entry = engine.book.entries[attempt.key.job]
     run = replace(entry.run(attempt.key), state=Waiting())
     event = engine.say("void", f"{attempt.key} was never started", job=entry.id, attempt=attempt.id)
@@ -206,7 +214,7 @@ def _rules(engine: Engine, live: Live) -> Rules:
     entry = engine.book.entries[live.attempt.key.job]
     sizes = {room.uuid: room.total_mib or 0 for room in engine.desk.rooms}
     return Rules(
-        retries=entry.job.retries if entry.job is not None else 0,
+        retries=entry.job.retries if entry.job is not None else RETRIES_OF_A_BAD_ROW,
         pauses_s=engine.settings.retry_pauses_s,
         failures_to_hold=engine.settings.failures_to_hold,
         members=len(entry.members()),

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
-from pkgs.jobqueue.merge import Merged, RowMemory, first_sight, is_marked, merge_row
+from pkgs.jobqueue.merge import Merged, RowMemory, first_sight, is_marked, merge_returned, merge_row
 from pkgs.jobqueue.save_times import NEVER, SaveTimes
 from pkgs.jobqueue.table import COLUMNS, Cells, whole
 
@@ -102,7 +102,9 @@ class InForce:
         known = versions.get(saved.id)
         if not known:
             return first_sight(saved)
-        current = self.cells.get(saved.id) or known[-1]
+        current = self.cells.get(saved.id)
+        if current is None:
+            return merge_returned(saved, known, columns=columns)
         return merge_row(saved, current, versions=known, columns=columns, certain=certain)
 
     def _accept(

@@ -7,7 +7,7 @@ job does with a wish is the manager's business.
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple, final
@@ -125,7 +125,11 @@ class JobsFile:
         Raises:
             OSError: If the disk is full or the file may not be written; the old file is then whole.
         """
-        if self._table is None or not (self._owed or self._changes(wanted)):
+        if self._table is None:
+            return False
+        changes = self._changes(wanted)
+        self._agree([place for place in self._unclean if place not in changes], wanted)
+        if not (changes or self._owed):
             return False
         try:
             with self.file.locked(timeout_s=_LOCK_TIMEOUT_S):
@@ -169,7 +173,7 @@ class JobsFile:
         self._due = True
         state = self._in_force
         known = {row: entry.named for row, entry in self._by_row.items()}
-        named = self._name(table, known=known, retired=state.was_used)
+        named = name_rows(table, known=known, currents=state.cells, file=self.file.name)
         fresh = [entry for entry in named if self._kept(entry) is None]
         merged = state.take(
             [entry.cells for entry in fresh if _usable(entry)],
@@ -190,12 +194,6 @@ class JobsFile:
         self._settle_missing(named)
         self._table = table
         self._index(entries)
-
-    def _name(
-        self, table: Table, *, known: Mapping[Row, Named], retired: Callable[[str], bool]
-    ) -> list[Named]:
-        currents = self._in_force.cells
-        return name_rows(table, known=known, currents=currents, retired=retired, file=self.file.name)
 
     def _kept(self, named: Named) -> _Entry | None:
         old = self._by_row.get(named.row)
@@ -245,7 +243,7 @@ class JobsFile:
         state = self._in_force
         usable = [
             entry
-            for entry in self._name(late, known={}, retired=lambda _: False)
+            for entry in name_rows(late, known={}, currents=state.cells, file=self.file.name)
             if _usable(entry) and (entry.cells.id in state.cells or not state.was_used(entry.cells.id))
         ]
         merged = state.take(
@@ -282,6 +280,21 @@ class JobsFile:
                 self._adopt(table, rows, changes)
                 return True
         return False
+
+    def _agree(self, places: Sequence[int], wanted: Mapping[str, ManagerCells]) -> None:
+        """Take rows for written that already show what the manager wants, such as `open` after `rerun`."""
+        agreed: list[Cells] = []
+        for place in places:
+            entry = self._entries[place]
+            if entry.news.errors or entry.news.id not in wanted or entry.news.id in self._in_force.edits:
+                continue
+            if entry.news.cells[:-1] != entry.named.cells[:-1]:
+                entry.news = replace(entry.news, cells=entry.named.cells)
+                agreed.append(entry.named.cells)
+        if agreed:
+            self._in_force.remember(agreed)
+            self._in_force.wrote(agreed)
+            self._unclean = {place for place in self._unclean if not self._entries[place].clean}
 
     def _changes(self, wanted: Mapping[str, ManagerCells]) -> dict[int, dict[str, str]]:
         """Return the cells to write, by row number and column."""

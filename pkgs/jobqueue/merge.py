@@ -8,7 +8,7 @@ value is. Where both readings are possible nothing is started, and a sentence sa
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol, final
 
 from pkgs.jobqueue.headerless import STATUS_WORDS
@@ -20,6 +20,7 @@ _USER_PLACES: Final = tuple((COLUMNS.index(name), name) for name in USER_COLUMNS
 _STATUS: Final = COLUMNS.index("status")
 _ENDED: Final = ("completed", "failed", "cancelled")
 _WISHES: Final = frozenset(Wish)
+_HAS: Final = {"completed": "is completed", "failed": "has failed", "cancelled": "was cancelled"}
 
 
 class RowMemory(Protocol):
@@ -134,6 +135,17 @@ def merge_row(
         keeps_status=keeps,
         edited=bool(changes),
     )
+
+
+def merge_returned(saved: Cells, versions: Sequence[Cells], *, columns: Sequence[str]) -> Merged:
+    """Return the outcome for a row that comes back after it was removed."""
+    last = versions[-1]
+    merged = merge_row(saved, last, versions=versions, columns=columns)
+    silent = merged.status_edit is None and merged.in_doubt is None
+    if silent and (saved.status or "open") == "open" and last.status in _ENDED:
+        sentence = f"this job was here before and {_HAS[last.status]}: {_way_out(last.status)}"
+        return replace(merged, in_doubt=sentence, keeps_status="message" in columns)
+    return merged
 
 
 def loaded_versions(saved: Cells, versions: Sequence[Cells], *, columns: Sequence[str]) -> list[Cells]:

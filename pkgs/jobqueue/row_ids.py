@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -46,7 +46,6 @@ def name_rows(
     *,
     known: Mapping[Row, Named],
     currents: Mapping[str, Cells],
-    retired: Callable[[str], bool],
     file: str,
 ) -> list[Named]:
     """Return the table's rows in order, each with its id.
@@ -56,7 +55,6 @@ def name_rows(
         known: The outcome for the rows of the version before; the same objects, their line brought up
             to date, are returned for rows whose text and claim did not change.
         currents: What is in force, by id.
-        retired: Says whether an id was ever used by a row that is gone.
         file: The file's name, for the messages.
     """
     named = _listed(table, known)
@@ -64,7 +62,7 @@ def name_rows(
     used = _claims([entry for entry in named if entry.cells.id], currents, file)
     _restore_numbers(named, used, currents)
     if nameless:
-        _fill(nameless, used, currents, None if "id" not in table.columns else retired)
+        _fill(nameless, used, currents, written=table.has("id"))
     _refuse_nested(used, currents, file)
     if nameless:
         _recall(named, known)
@@ -159,40 +157,38 @@ def _fill(
     nameless: Sequence[Named],
     used: dict[str, Named],
     currents: Mapping[str, Cells],
-    retired: Callable[[str], bool] | None,
+    *,
+    written: bool,
 ) -> None:
-    """Name the rows without id by their command; `retired` is None where ids are not written to the file."""
+    """Name the rows without id by their command; `written` says whether the file has a column for it.
+
+    A command that was here before gets its old id: its row may come from a buffer older than the id.
+    """
     groups: dict[str, list[Named]] = defaultdict(list)
     for entry in nameless:
         groups[entry.cells.command].append(entry)
     for command, entries in groups.items():
-        names = _names_for(command, len(entries), used, currents, retired)
+        names = _names_for(command, len(entries), used, currents)
         if len(names) > len(entries):  # some of several rows with one command are gone: which ones?
             names = _paired_by_status(entries, names, currents)
         for entry, name in zip(entries, names, strict=False):
             entry.cells = entry.cells._replace(id=name)
-            entry.filled = retired is not None
+            entry.filled = written
             used[name] = entry
 
 
 def _names_for(
-    command: str,
-    count: int,
-    used: Mapping[str, Named],
-    currents: Mapping[str, Cells],
-    retired: Callable[[str], bool] | None,
+    command: str, count: int, used: Mapping[str, Named], currents: Mapping[str, Cells]
 ) -> list[str]:
+    """Return at least `count` free names for rows with this command, all that are in force among them."""
     names: list[str] = []
     for name in _series(command):
         if name in used:
             continue
-        if name not in currents:
-            if len(names) >= count:
-                return names
-            if retired is not None and retired(name):
-                continue
+        if name not in currents and len(names) >= count:
+            break
         names.append(name)
-    raise AssertionError
+    return names
 
 
 def _series(command: str) -> Iterator[str]:

@@ -10,7 +10,7 @@ import os
 import uuid
 from typing import TYPE_CHECKING, Final
 
-from pkgs.jobqueue import attempts, ends
+from pkgs.jobqueue import attempts, ends, past
 from pkgs.jobqueue.causes import Diagnosis
 from pkgs.jobqueue.code_digests import difference
 from pkgs.jobqueue.live import Live
@@ -42,6 +42,8 @@ def start_what_can(engine: Engine) -> None:
     taken: list[tuple[Start, tuple[int, ...]]] = []
     while True:
         engine.plan = plan(snapshot_of(engine, rooms))
+        if sum(past.take_from_folder(engine, start.key) for start in engine.plan.starts):
+            break  # the next turn plans with what is known now
         refused: set[str] = set()
         for start in engine.plan.starts:
             leases = engine.desk.take(start.devices, alone=start.reserve_mib is None)

@@ -10,7 +10,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,6 +28,7 @@ from pkgs.jobqueue.records import (
     Waiting,
 )
 from pkgs.jobqueue.schema import MIGRATIONS
+from pkgs.jobqueue.state_check import damage, is_of_the_file
 from pkgs.jobqueue.vocabulary import Cause, RunKey, Wish
 
 BUSY_TIMEOUT_S: Final = 10.0
@@ -105,11 +106,10 @@ class State:
             db.execute("PRAGMA synchronous=FULL")
             _migrate(db, path)
             _check(db, path)
-        except sqlite3.OperationalError:
-            db.close()
-            raise
         except sqlite3.DatabaseError as error:
             db.close()
+            if not is_of_the_file(error):
+                raise
             raise StateError(f"{path} cannot be read: {error}.") from None
         except StateError:
             db.close()
@@ -225,11 +225,16 @@ class State:
         )
         return [_attempt(row) for row in rows]
 
+    def newest_attempt(self, key: RunKey) -> int:
+        """Return the highest number among the attempts of a run, 0 if there was none."""
+        row = self.db.execute(
+            "SELECT max(number) FROM attempts WHERE job = ? AND condition = ? AND seed = ?", _key_row(key)
+        ).fetchone()
+        return row[0] or 0
+
     def attempts_not_ended(self) -> list[Attempt]:
         """Return the attempts that may still live: what a starting manager has to take back."""
-        rows = self.db.execute(
-            f"SELECT {', '.join(ATTEMPT_COLUMNS)} FROM attempts WHERE state = 'starting'"
-        )
+        rows = self.db.execute(f"SELECT {', '.join(ATTEMPT_COLUMNS)} FROM attempts WHERE state = 'starting'")
         return [_attempt(row) for row in rows]
 
     # -- diary, telemetry, orders --------------------------------------------------------------------------
@@ -293,8 +298,11 @@ def set_aside(path: Path, *, now_unix_s: float) -> Path:
 
 
 def _check(db: sqlite3.Connection, path: Path) -> None:
-    if db.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
-        raise StateError(f"{path} is damaged.")
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as sound:
+        _migrate(sound, path)
+        wrong = damage(db, sound=sound)
+    if wrong:
+        raise StateError(f"{path} {wrong}.")
 
 
 def _migrate(db: sqlite3.Connection, path: Path) -> None:

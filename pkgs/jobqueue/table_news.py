@@ -26,6 +26,11 @@ FROM_A_MANAGER: Final = ("running", "failed", "cancelled")
 """Words that only a manager writes: in a row that this root has never seen, nobody knows what they mean."""
 
 
+def is_from_elsewhere(note: str) -> bool:
+    """Tell whether a job is held only because nobody knew where its status came from."""
+    return note in [FROM_ELSEWHERE.format(word=word) for word in FROM_A_MANAGER]
+
+
 @dataclass(slots=True)
 class _Following:
     """What follows from news of the table."""
