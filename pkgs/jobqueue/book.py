@@ -164,7 +164,7 @@ class Book:
         return not len(self.ready) and not any(self._still_pauses(*pause) for pause in self._pauses)
 
     def _still_pauses(self, until_unix_s: float, key: RunKey) -> bool:
-        """Tell whether a noted pause is still waited for: the job may have been held or cancelled meanwhile."""
+        """Tell whether a noted pause is still waited for: the job may have been held or cancelled."""
         entry = self.entries.get(key.job)
         if entry is None or not self.may_start(entry):
             return False

@@ -38,7 +38,8 @@ class CodeDigests:
 
     def files(self, command: str) -> dict[str, str]:
         """Return the digest of each file that `command` names, with the file a config extends."""
-        named = [*_WORD.findall(command), *(path for name in _MODULE.findall(command) for path in self._module(name))]
+        modules = [path for name in _MODULE.findall(command) for path in self._module(name)]
+        named = [*_WORD.findall(command), *modules]
         digests: dict[str, str] = {}
         for word in named:
             path = self.folder / word
@@ -51,7 +52,7 @@ class CodeDigests:
         return digests
 
     def _module(self, name: str) -> list[str]:
-        """Return the files of a module: of a package all that stand beside its `__main__`, the method's steps too."""
+        """Return the files of a module; of a package all that stand beside its `__main__`."""
         path = name.replace(".", "/")
         inside = sorted((self.folder / path).glob("*.py"))[:MOST_FILES]
         return [f"{path}.py", *(f"{path}/{file.name}" for file in inside)]

@@ -57,6 +57,8 @@ class Engine:
     """Why nothing new starts at all."""
     table_problem: str | None = None
     """Why the table is not read; the last good version is in force."""
+    changes: int = 0
+    """How often something was taken over; tells whether anything is new to show."""
     eta_words: str = ""
     """When the queue will be done, for the screen."""
     looked: bool = False
@@ -105,6 +107,7 @@ class Engine:
         self, *, jobs: Iterable[JobRecord] = (), runs: Iterable[Run] = (), events: Iterable[Event] = ()
     ) -> None:
         """Let the book know what has become durable."""
+        self.changes += 1
         for job in jobs:
             entry = self.book.entries.get(job.id)
             if entry is not None:

@@ -15,6 +15,9 @@ from pkgs.jobqueue.table import COLUMNS, Cells, whole
 
 _MARK: Final = slice(COLUMNS.index("progress"), None)  # progress, message, rev: tell what was loaded
 
+_INSISTS_S: Final = 3.0
+"""A user who writes a value again has read our answer; the second half of one save comes within less."""
+
 
 @dataclass(slots=True)
 class Doubt:
@@ -25,8 +28,8 @@ class Doubt:
     keeps_status: bool
     status: str | None = None
     """What the manager wanted when the sentence was first written."""
-    answered: bool = False
-    """True once the file shows again what is in force."""
+    answered_s: float | None = None
+    """When we wrote into the file what is in force."""
 
 
 @final
@@ -36,6 +39,8 @@ class InForce:
     def __init__(self, memory: RowMemory) -> None:
         self._memory = memory
         self.cells: dict[str, Cells] = dict(memory.currents())
+        self.now = 0.0
+        """Seconds of the manager's clock at its last look."""
         self.doubts: dict[str, Doubt] = {}
         self.edits: dict[str, str] = {}
         """Status edits, by id, that were not reported yet."""
@@ -92,7 +97,9 @@ class InForce:
         An old buffer that is saved twice looks the same, so this starts no run: for that there are commands.
         """
         doubt = self.doubts.get(cells.id)
-        if is_marked(columns) or doubt is None or not doubt.answered or doubt.saved != cells:
+        if is_marked(columns) or doubt is None or doubt.answered_s is None or doubt.saved != cells:
+            return False
+        if self.now - doubt.answered_s < _INSISTS_S:
             return False
         return cells.status == self.cells[cells.id].status or cells.status not in ("", "open", "rerun")
 
@@ -177,7 +184,7 @@ class InForce:
         for cells in rows:
             self.cells[cells.id] = cells
             if cells.id in self.doubts:
-                self.doubts[cells.id].answered = True
+                self.doubts[cells.id].answered_s = self.now
         self._times.wrote(rows)
 
     def told(self) -> None:

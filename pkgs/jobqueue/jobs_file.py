@@ -109,7 +109,7 @@ class JobsFile:
         Args:
             now: Seconds of a clock that never runs backwards; suspicious contents wait by it.
         """
-        self._now = now
+        self._now = self._in_force.now = now
         self._look()
         if self.file.problem != self._problem:
             self._problem, self._due = self.file.problem, True

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Final, final
 from pkgs.jobqueue.ends import take_in_ends
 from pkgs.jobqueue.sampling import Sampling
 from pkgs.jobqueue.starts import start_what_can
+from pkgs.jobqueue.state import StateError
+from pkgs.jobqueue.state_check import is_corrupt
 from pkgs.jobqueue.stops import stop_what_must_stop
 from pkgs.jobqueue.table_news import carry_out_orders, carry_out_reruns, take_in_table
 from pkgs.jobqueue.write_back import WriteBack
@@ -63,7 +65,10 @@ class Manager:
             start_what_can(engine)
             self.sampling.usage(engine)
             self.write_back.table(engine, now=self._is_done())
-        except (sqlite3.OperationalError, OSError) as error:
+        except (sqlite3.DatabaseError, OSError) as error:
+            if not isinstance(error, sqlite3.OperationalError | OSError):
+                self._give_up(error)
+                raise
             self._note_problem(error)
         else:
             self._problem = None
@@ -150,6 +155,14 @@ class Manager:
             self._problem = sentence
             self.engine.events.append(self.engine.say("paused", sentence))
             log.error("turn not finished", exc_info=error)
+
+    def _give_up(self, error: sqlite3.DatabaseError) -> None:
+        """Say what a state that has become unreadable means; anything else is a mistake of ours."""
+        if is_corrupt(error):
+            raise StateError(
+                f"{self.engine.state.path} has become unreadable ({error}). The jobs go on; start the manager "
+                "again: it sets the file aside and takes what has run from the run folders."
+            ) from error
 
     def _show(self) -> None:
         """Keep live.json and the notifications going; neither may hurt the queue."""

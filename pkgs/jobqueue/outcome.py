@@ -74,11 +74,11 @@ def after_failure(  # noqa: PLR0913 - what a failure touches
 
 
 def _with_more_memory(run: Run, attempt: Attempt, rules: Rules) -> Run:
-    """Ask for 1.25 x the peak; alone where no card has that, and on a larger card where that was not enough."""
+    """Ask for 1.25 x the peak; alone where no card has that; on a larger card where even that failed."""
     if attempt.reserve_mib is None:
         larger = 0 < rules.card_mib < rules.largest_mib
         return replace(run, alone=True, needs_mib=rules.card_mib + 1 if larger else run.needs_mib)
-    # The peak was read now and then, so the one that broke it may have been missed: it was more than the share.
+    # The peak is read now and then, so the one that broke it may have been missed: it was above the share.
     needs_mib = int(max(attempt.peak_gpu_mib or 0, attempt.reserve_mib) * MEMORY_GROWTH) + 1
     if needs_mib > rules.largest_mib > 0:
         return replace(run, alone=True, needs_mib=attempt.reserve_mib)

@@ -56,7 +56,8 @@ def damage(db: sqlite3.Connection, *, sound: sqlite3.Connection) -> str | None:
         db: The state.
         sound: An empty state of the same version.
     """
-    if db.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
+    # Not quick_check: a spoilt index is only met when it is written, and the next start would pass it again.
+    if db.execute("PRAGMA integrity_check(1)").fetchone() != ("ok",):
         return "is damaged"
     if _tables(db) != _tables(sound):
         return "is damaged: its tables are not those of this release"
@@ -70,6 +71,11 @@ def _tables(db: sqlite3.Connection) -> list[tuple[str, ...]]:
     """Return what the file says of its own tables, without the line breaks of the release that made them."""
     rows = db.execute("SELECT type, name, tbl_name, coalesce(sql, '') FROM sqlite_master ORDER BY name")
     return [tuple(" ".join(str(text).split()) for text in row) for row in rows]
+
+
+def is_corrupt(error: sqlite3.Error) -> bool:
+    """Tell whether SQLite has met pages that cannot be, in a file that was believed at the start."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 def is_of_the_file(error: sqlite3.DatabaseError) -> bool:

@@ -36,7 +36,7 @@ def read_oom_kills(events: Path = Path("/sys/fs/cgroup/memory.events")) -> int:
 
 
 def progress_told(run: RunFolder, *, now_unix_s: float) -> Progress | None:
-    """Return what a running job says of itself, without numbers that are none: any program may write that file."""
+    """Return what a running job says of itself, without numbers that are none: anybody may write the file."""
     told = read_progress(run)
     if told is None or told.steps <= 0:
         return None

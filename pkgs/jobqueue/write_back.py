@@ -37,6 +37,8 @@ MAY_PASS: Final = frozenset(
 LOCKED_S: Final = 1.5
 """Only somebody who holds the lock makes a write take so long and come to nothing."""
 LIVE_PAUSE_S: Final = 1.0
+LIVE_REST_S: Final = 4.0
+"""So much longer where no run came or went: forecasts and device readings age slowly."""
 REASONS: Final = 200
 """Jobs whose reason to wait is kept for `why`; those behind them wait for their turn."""
 
@@ -49,6 +51,8 @@ class WriteBack:
     next_table_s: float = 0.0
     next_live_s: float = 0.0
     live: str = ""
+    seen: int = -1
+    """`Engine.changes` when live.json was last written."""
     problem: str | None = None
     """Why Jobs.csv could not be written."""
     hopeless: bool = False
@@ -106,9 +110,10 @@ class WriteBack:
     def live_file(self, engine: Engine, *, running: bool = True) -> None:
         """Replace queue/live.json: what only a running manager knows, for `status` and `why`."""
         now_s = engine.clock.monotonic_s()
-        if now_s < self.next_live_s and running:
+        nothing_new = self.seen == engine.changes and now_s < self.next_live_s + LIVE_REST_S
+        if (now_s < self.next_live_s or nothing_new) and running:
             return
-        began_s = now_s
+        began_s, self.seen = now_s, engine.changes
         coming = forecast(engine)
         engine.eta_words = str(coming["eta"])
         facts = {

@@ -1,7 +1,8 @@
-"""Kills or fails a manager at its n-th write: compiles tests/jobqueue/crash/crash_points.c and reads its log."""
+"""Kills or fails a manager at its n-th write: compiles tests/jobqueue/crash/crash_points.c, reads its log."""
 
 from __future__ import annotations
 
+import atexit
 import functools
 import os
 import shutil
@@ -70,7 +71,9 @@ def library() -> Path:
     compiler = shutil.which(os.environ.get("CC", "cc")) or shutil.which("gcc")
     if compiler is None:
         pytest.skip("no C compiler for the crash points (tests/jobqueue/crash/crash_points.c)")
-    path = Path(tempfile.mkdtemp(prefix="crash_points_")) / "crash_points.so"
+    folder = Path(tempfile.mkdtemp(prefix="crash_points_"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    path = folder / "crash_points.so"
     flags = ["-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror"]
     subprocess.run([compiler, *flags, "-o", str(path), str(SOURCE), "-ldl"], check=True)
     return path

@@ -1,4 +1,4 @@
-"""An engine without a loop: a real table and state in a folder, pretended cards, a clock that tests set. Starts nothing."""
+"""An engine without a loop: a real table, pretended cards, a clock that tests set. Starts nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real managers for tests: QueueManager.py in a folder of its own, with impatient settings, and nothing left behind."""
+"""Real managers for tests: QueueManager.py in a folder of its own, impatient, and nothing left behind."""
 
 from __future__ import annotations
 
@@ -228,7 +228,8 @@ class Queue:
     def attempts(self, job: str) -> list[dict[str, Any]]:
         """Return the attempts of a job as the state holds them, oldest first."""
         names = ("cause", "code", "signal", "devices", "reserve_mib", "stop_reason", "seed", "state")
-        found = self.ask(f"SELECT {', '.join(names)} FROM attempts WHERE job = ? ORDER BY rowid", job)
+        query = f"SELECT {', '.join(names)} FROM attempts WHERE job = ? ORDER BY rowid"  # noqa: S608 - constants
+        found = self.ask(query, job)
         return [dict(zip(names, row, strict=True)) for row in found]
 
     def attempt(

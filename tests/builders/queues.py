@@ -1,17 +1,19 @@
-"""A real queue for tests: manager, shims and jobs as processes in a temporary folder, and the truth about them.
+"""A real queue for tests: manager, shims and jobs as processes in a temporary folder, and what is true of them.
 
-Each job adds a line to `ledger` when it starts and when it is about to end, by one write with O_APPEND. So the
-ledger knows every execution, also those that the queue has forgotten. It is compared with exit.json, with
-queue.sqlite and with Jobs.csv.
+Each job adds a line to `ledger` when it starts and when it is about to end, by one write with O_APPEND. So
+the ledger knows every execution, also those that the queue has forgotten. It is compared with exit.json,
+queue.sqlite and Jobs.csv.
 """
 
 from __future__ import annotations
 
+import atexit
 import csv
 import functools
 import json
 import os
 import shlex
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -22,18 +24,24 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pkgs.jobqueue.processes import ProcessIdentity, identify, kill_all, process_table
+from pkgs.jobqueue.assemble import Options, begin, build, open_state
+from pkgs.jobqueue.clock import SystemClock
+from pkgs.jobqueue.engine import Engine
+from pkgs.jobqueue.manager import Manager as InProcess
+from pkgs.jobqueue.processes import Host, ProcessIdentity, identify, kill_all, process_table
+from pkgs.jobqueue.settings import load_settings
 
 T = TypeVar("T")
 DEADLINE_S = 60.0
 """Generous: it only ends tests that hang; the machine may be busy with other things."""
 CODE = Path(__file__).parents[2]
 JOB = """\
-# job.sh TIME END [WEAK]: TIME is seconds or a file to wait for, END is `exit N` or `die SIGNAL`; the first WEAK
-# executions die by SIGKILL instead.
+# job.sh TIME END [WEAK]: TIME is seconds or a file to wait for, END is `exit N` or `die SIGNAL`; the first
+# WEAK executions die by SIGKILL instead.
 run="$QUEUE_JOB:$QUEUE_SEED"
 moment() { now=${EPOCHREALTIME//[.,]/}; }
 moment; printf 'start %s %s %s\\n' "$run" "$QUEUE_ATTEMPT" "$now" >> ledger
@@ -214,7 +222,7 @@ class Queue:
             writer.writerows(job.row() for job in self.jobs)
 
     def environment(self) -> dict[str, str]:
-        """Return what a process of this queue finds, byte code and temporary files outside the source tree."""
+        """Return what a process of this queue finds; byte code and temporary files are its own."""
         foreign = ("QUEUE_", "CUDA_", "PYTHON")
         base = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
         return base | {
@@ -338,6 +346,27 @@ def queue_of(folder: Path, jobs: Sequence[Job], *, slots: int = 3, **settings: s
         queue.clean_up()
 
 
+def run_here(queue: Queue, *, host: Host | None = None) -> list[str]:
+    """Let a manager of this very process, started in the queue's folder, end the queue; return what it said."""
+    state, notices, rebuild = open_state(queue.root, clock=SystemClock())
+    options = Options(jobs=queue.table, root=queue.root, gpus="none", cpu_slots=queue.slots)
+    engine = build(options, load_settings(), state)
+    engine.host = host or engine.host
+    deadline_s = time.monotonic() + DEADLINE_S
+
+    def hurry(_: Engine) -> None:
+        assert time.monotonic() < deadline_s, f"not idle after {DEADLINE_S} s: {list(engine.events)}"
+
+    try:
+        begin(engine, rebuild=rebuild)
+        manager = InProcess(engine, poll_s=0.02)
+        assert manager.run(until_idle=True, after_turn=hurry)
+        manager.finish()
+    finally:
+        state.close()
+    return [*notices, *(event.text for event in engine.events)]
+
+
 def check_all(queue: Queue, *, exit_code: int | None = None) -> None:
     """Assert that nothing was lost or doubled, and that all accounts of what happened agree."""
     check_executions(queue)
@@ -357,8 +386,8 @@ def check_executions(queue: Queue) -> None:
         by_run.setdefault(execution.run, []).append(execution)
     for run, executions in by_run.items():
         ordered = sorted(executions, key=lambda execution: execution.start_us)
-        for one, next_one in zip(ordered, ordered[1:], strict=False):
-            assert exits[one.attempt]["end_unix_s"] * 1e6 <= next_one.start_us, f"{run} ran twice at once"
+        for one, other in pairwise(ordered):
+            assert exits[one.attempt]["end_unix_s"] * 1e6 <= other.start_us, f"{run} ran twice at once"
     check_order(queue, by_run)
 
 
@@ -376,7 +405,7 @@ def check_order(queue: Queue, by_run: Mapping[str, Sequence[Execution]]) -> None
 
 
 def check_ends(queue: Queue) -> None:
-    """Assert that exit.json, queue.sqlite and the ledger tell the same code, signal and times of each attempt."""
+    """Assert that exit.json, queue.sqlite and the ledger tell the same of each attempt: code, signal, times."""
     exits, attempts, executions = queue.exits(), queue.attempts(), queue.executions()
     assert exits.keys() == {execution.attempt for execution in executions}
     ended = {name for name, row in attempts.items() if row["state"] == "ended"}
@@ -415,8 +444,10 @@ def check_table(queue: Queue) -> None:
 
 @functools.cache
 def byte_code() -> Path:
-    """Return a folder for the managers' byte code: only the first start compiles, and a kill spoils no source tree."""
-    return Path(tempfile.mkdtemp(prefix="queue_byte_code_"))
+    """Return a folder for the managers' byte code: only the first start compiles, no kill spoils the sources."""
+    folder = Path(tempfile.mkdtemp(prefix="queue_byte_code_"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def _command_line(pid: int) -> bytes:

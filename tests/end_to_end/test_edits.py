@@ -11,7 +11,7 @@ import pytest
 from tests.builders.managers import Manager, Queue, eventually, queue_for_module, row
 
 AT_ONCE_S = 2.0
-"""An edit has its effect within a second on a machine at rest (queue.md section 4); the one that tests is busy."""
+"""An edit has its effect within a second on a machine at rest (queue.md section 4); this one is busy."""
 FOR_EVER = "sleep 600"
 
 
@@ -172,7 +172,7 @@ def test_a_removed_row_lets_its_run_end_and_forgets_what_had_not_begun(live: Que
     live.await_status("gone/a", "running")
     live.write(*(line for line in live.rows().values() if line["id"] != "gone/a"))
     eventually(lambda: live.events("removed"), what="the removal")
-    eventually(lambda: live.attempt("gone/a").exit.exists(), what="its end")
+    eventually(live.attempt("gone/a").exit.exists, what="its end")
     assert live.log("gone/a") == "end"
     assert "gone/a" not in live.rows()
 

@@ -205,7 +205,8 @@ def test_cancel_leaves_no_process_behind(tmp_path: Path) -> None:
     forked_twice = (
         "import os, time; os.fork() and os._exit(0); os.setsid(); os.fork() and os._exit(0); time.sleep(600)"
     )
-    command = f'{PYTHON} -c "{stubborn}" & {PYTHON} -c "{forked_twice}" & setsid sleep 600 & (sleep 600 &); sleep 600'
+    programs = f'{PYTHON} -c "{stubborn}" & {PYTHON} -c "{forked_twice}"'
+    command = f"{programs} & setsid sleep 600 & (sleep 600 &); sleep 600"
     with queue_in(tmp_path, grace_s=1.0) as queue:
         queue.write(row("many", command, gpus="0"))
         with queue.manager("--poll", "0.05"):

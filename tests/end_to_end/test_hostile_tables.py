@@ -1,4 +1,4 @@
-"""The worst tables that people and programs produce, through `run` and `check`: each said, none obeyed, good rows run."""
+"""The worst tables that people and programs produce: each is said, none obeyed, and good rows run."""
 
 from __future__ import annotations
 

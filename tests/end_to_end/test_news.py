@@ -1,4 +1,4 @@
-"""What people are told: the notification hook, a word about changed code, pauses before a retry, energy of a run."""
+"""What people are told: the notification hook, a word about changed code, pauses before a retry, energy."""
 
 from __future__ import annotations
 

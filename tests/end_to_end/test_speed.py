@@ -51,7 +51,6 @@ def test_a_manager_of_many_rows_starts_its_first_run_soon(queue: Queue, rows: in
     first_start_s(queue, "at_once")
     queue.edit("at_once", status="rerun")
     again_s = first_start_s(queue, "at_once")
-    print(rows, again_s)
     assert again_s <= BUSY * target_s
 
 

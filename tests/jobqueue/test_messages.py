@@ -15,7 +15,14 @@ from pkgs.jobqueue.starts import snapshot_of
 from pkgs.jobqueue.vocabulary import Cause, RunKey, Wish
 from tests.builders.engines import NOON_UNIX_S, engine_in, pretend_run, set_state
 
-TABLE = "id,command,seeds,after,gpus,gpu_mem\np,true,,,0,\na,true,0..1,p,0,\ng,true,0..3,,1,\nm,true,,,1,20G\nx,true,,nobody,0,\n"
+TABLE = (
+    "id,command,seeds,after,gpus,gpu_mem\n"
+    "p,true,,,0,\n"
+    "a,true,0..1,p,0,\n"
+    "g,true,0..3,,1,\n"
+    "m,true,,,1,20G\n"
+    "x,true,,nobody,0,\n"
+)
 
 
 def said(engine: Engine, job: str) -> str:
@@ -113,8 +120,13 @@ def test_only_as_many_reasons_are_found_as_were_asked_for(tmp_path: Path) -> Non
 
 def test_when_nvml_fails_gpu_runs_hear_why_and_cpu_runs_are_not_concerned(tmp_path: Path) -> None:
     with engine_in(tmp_path, TABLE) as engine:
-        problem = "NVML says 'gone' (code 9). Nothing new starts on GPUs; running runs go on. Reboot. Asked again in 5 s."
-        engine.desk.inventory = Inventory(problem=problem, kind="nvml")
+        said = (
+            "NVML says 'gone' (code 9)",
+            "Nothing new starts on GPUs; running runs go on",
+            "Reboot",
+            "Asked again in 5 s",
+        )
+        engine.desk.inventory = Inventory(problem=". ".join(said) + ".", kind="nvml")
         reasons = reasons_of_ready(engine, snapshot_of(engine), most=50)
         assert "NVML says 'gone' (code 9). Reboot; `doctor` says more" in reasons["g"]
         assert "NVML" not in reasons["p"]

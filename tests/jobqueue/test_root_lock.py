@@ -13,7 +13,15 @@ import pytest
 from pkgs.jobqueue.root_lock import RootInUseError, RootLock, is_held, read_holder
 from tests.builders.managers import PROGRAM, eventually, queue_in, row
 
-HOLD = "import sys, time; from pathlib import Path; from pkgs.jobqueue.root_lock import RootLock; lock = RootLock(Path(sys.argv[1])); lock.take(); print('held', flush=True); time.sleep(600)"
+HOLD = """
+import sys, time
+from pathlib import Path
+from pkgs.jobqueue.root_lock import RootLock
+lock = RootLock(Path(sys.argv[1]))
+lock.take()
+print("held", flush=True)
+time.sleep(600)
+"""
 
 
 def test_a_second_holder_is_refused_with_host_and_pid_of_the_first(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Shell completion: verbs, options, and the ids of the table, for bash and zsh.
 
-`python QueueManager.py --show-completion` prints the script; the script asks `--complete WORDS...` at each tab.
+`python QueueManager.py --show-completion` prints the script, which asks `--complete WORDS...` at each tab.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ MOST_IDS: Final = 1000
 """Nobody reads more, and a shell takes seconds to show them."""
 SCRIPT: Final = """\
 # For ~/.bashrc or ~/.zshrc:  eval "$(python QueueManager.py --show-completion)"
-# Completes `python QueueManager.py ...` and `./QueueManager.py ...`; other Python programs keep their file names.
+# Completes `python QueueManager.py ...` and `./QueueManager.py ...`; other programs keep their file names.
 [ -n "$ZSH_VERSION" ] && autoload -U +X bashcompinit && bashcompinit
 _queuemanager() {
     local first=1 program="${COMP_WORDS[0]}"
@@ -29,8 +29,8 @@ _queuemanager() {
         esac ;;
     esac
     [ "$COMP_CWORD" -ge "$first" ] || return 0
-    local IFS=$'\\n'
-    COMPREPLY=( $(IFS=' '; $program --complete "${COMP_WORDS[@]:$first:$((COMP_CWORD - first + 1))}" 2>/dev/null) )
+    local IFS=$'\\n' words=("${COMP_WORDS[@]:$first:$((COMP_CWORD - first + 1))}")
+    COMPREPLY=( $(IFS=' '; $program --complete "${words[@]}" 2>/dev/null) )
 }
 complete -o default -F _queuemanager QueueManager.py python python3
 """

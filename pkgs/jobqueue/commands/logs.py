@@ -81,7 +81,7 @@ def _nothing(folder: RunFolder, run: str, *, root: Path) -> str:
             near = Nearest(known).to(job)
             hint = f" Did you mean {near!r}?" if near else ""
             return f"No job {job!r} in {root}.{hint}"
-    return f"{run} has not printed anything yet: {folder.path} holds no attempt. `why {job}` says what it waits for."
+    return f"{run} has not printed anything yet: {folder.path} holds no attempt. `why {job}` says why."
 
 
 def _folder(root: RootOption, run: str) -> RunFolder:

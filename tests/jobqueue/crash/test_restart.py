@@ -19,14 +19,9 @@ from pathlib import Path
 import pytest
 
 from pkgs.foundation import exit_codes
-from pkgs.jobqueue.assemble import Options, begin, build, open_state
-from pkgs.jobqueue.clock import SystemClock
-from pkgs.jobqueue.engine import Engine
-from pkgs.jobqueue.manager import Manager
 from pkgs.jobqueue.processes import Host, kill_all, processes_of_attempt
-from pkgs.jobqueue.settings import load_settings
 from tests.builders.processes import stranger
-from tests.builders.queues import Job, Queue, check_all, eventually, queue_of
+from tests.builders.queues import Job, Queue, check_all, eventually, queue_of, run_here
 from tests.builders.queues import Manager as Started
 
 FOUR = (
@@ -65,7 +60,8 @@ def test_a_run_cut_off_is_done_again_without_using_up_its_retries(
         start_and_kill(queue)
         end_all(queue)
         (queue.folder / "go").touch()
-        run_here(queue, monkeypatch, host=Host(boot_id))
+        monkeypatch.chdir(queue.folder)
+        run_here(queue, host=Host(boot_id))
         assert [row["cause"] for row in queue.attempts().values()] == [cause, None]
         assert queue.count() == {"cut:": 2}
         assert queue.rows()["cut"]["status"] == "completed"
@@ -195,21 +191,6 @@ def end_all(queue: Queue) -> None:
         kill_all(partial(processes_of_attempt, execution.attempt))
     queue.wait_for_shims()
     assert not queue.exits()
-
-
-def run_here(queue: Queue, monkeypatch: pytest.MonkeyPatch, *, host: Host) -> Engine:
-    """Let a manager of this very process, on a pretended machine, run the queue to its end."""
-    monkeypatch.chdir(queue.folder)
-    state, notices, rebuild = open_state(queue.root, clock=SystemClock())
-    options = Options(jobs=queue.table, root=queue.root, gpus="none", cpu_slots=queue.slots)
-    engine = build(options, load_settings(), state)
-    engine.host = host
-    engine.desk.notices[:0] = notices
-    begin(engine, rebuild=rebuild)
-    manager = Manager(engine, poll_s=0.02)
-    assert manager.run(until_idle=True, after_turn=lambda _: None)
-    manager.finish()
-    return engine
 
 
 @contextmanager
