@@ -71,6 +71,8 @@ class Book:
         self._unsure: set[str] = set()
         self.lingering: set[RunKey] = set()
         """Runs whose last attempt has left something behind that still ends; they must not start anew yet."""
+        self.slices: frozenset[str] = frozenset()
+        self.whole_cards = 0
         self.fanout: Fanout = resolve({})
         self._order: Order = set_ranks({})
         self._pauses: list[tuple[float, RunKey]] = []
@@ -127,6 +129,14 @@ class Book:
         self.changed.update(jobs)
         self._unsure.update(jobs)
 
+    def set_slices(self, slices: frozenset[str], *, whole_cards: int, now_unix_s: float) -> None:
+        """Note which devices are MIG slices: a run on several GPUs gets whole cards only, or is refused."""
+        if (slices, whole_cards) == (self.slices, self.whole_cards):
+            return
+        self.slices, self.whole_cards = slices, whole_cards
+        self.rebuild(now_unix_s=now_unix_s)
+        self.note_changed(entry.id for entry in self.entries.values() if entry.job and entry.job.gpus > 1)
+
     def end_pauses(self, *, now_unix_s: float) -> None:
         """Make ready what has waited long enough for its retry."""
         due = set()
@@ -145,6 +155,11 @@ class Book:
         """Return why the row is refused, or nothing."""
         if entry.refused:
             return entry.refused
+        if self.slices and entry.job is not None and entry.job.gpus > max(1, self.whole_cards):
+            return (
+                f"column 'gpus': '{entry.job.gpus}' is not possible here: {self.whole_cards} of the GPUs are "
+                "whole, and of MIG slices a run can use one only. Ask for fewer, or leave MIG mode."
+            )
         problems = self.fanout.problems.get(entry.id, ())
         return " ".join(str(problem) for problem in problems)
 
@@ -234,7 +249,7 @@ class Book:
                 memory_mib=memory_needed(entry, run),
                 ready_unix_s=self._ready_since.setdefault(run.key, now_unix_s),
                 expected_s=expected_duration_s(entry.record),
-                avoid=run.avoid,
+                avoid=run.avoid | self.slices if entry.job.gpus > 1 else run.avoid,
                 least_mib=(run.needs_mib or 0) if run.alone else 0,
                 listed_unix_s=entry.listed_unix_s,
             )

@@ -55,7 +55,7 @@ def take_in_ends(engine: Engine, *, look_at_all: bool) -> None:
 
 
 def _rules_unknown(engine: Engine, live: Live) -> bool:
-    """Tell whether the table was broken when this manager started: what `retries` allows will be known later."""
+    """Tell whether the table was broken when this manager started: `retries` will be known later."""
     return engine.table_problem is not None and engine.book.entries[live.attempt.key.job].job is None
 
 

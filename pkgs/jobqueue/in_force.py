@@ -10,10 +10,8 @@ from dataclasses import dataclass
 from typing import Final, final
 
 from pkgs.jobqueue.merge import Merged, RowMemory, first_sight, is_marked, merge_returned, merge_row
-from pkgs.jobqueue.save_times import NEVER, SaveTimes
-from pkgs.jobqueue.table import COLUMNS, Cells, whole
-
-_MARK: Final = slice(COLUMNS.index("progress"), None)  # progress, message, rev: tell what was loaded
+from pkgs.jobqueue.save_times import MARK, NEVER, SaveTimes
+from pkgs.jobqueue.table import Cells, whole
 
 _INSISTS_S: Final = 3.0
 """A user who writes a value again has read our answer; the second half of one save comes within less."""
@@ -88,7 +86,7 @@ class InForce:
             for cells in doubtful:
                 if self._times.in_force_since(cells.id) <= seen or self._said_again(cells, columns):
                     merged[cells.id] = self._merge(cells, versions, columns, certain=True)
-        self._accept(different, merged, versions)
+        self._accept(different, merged)
         return merged
 
     def _said_again(self, cells: Cells, columns: Sequence[str]) -> bool:
@@ -114,12 +112,7 @@ class InForce:
             return merge_returned(saved, known, columns=columns)
         return merge_row(saved, current, versions=known, columns=columns, certain=certain)
 
-    def _accept(
-        self,
-        saved: Sequence[Cells],
-        merged: Mapping[str, Merged],
-        versions: Mapping[str, Sequence[Cells]],
-    ) -> None:
+    def _accept(self, saved: Sequence[Cells], merged: Mapping[str, Merged]) -> None:
         remember: list[Cells] = []
         for cells in saved:
             name, outcome = cells.id, merged[cells.id]
@@ -127,10 +120,11 @@ class InForce:
             self.changed.add(name)
             if outcome.status_edit is not None:
                 self.edits[name] = outcome.status_edit
-            if outcome.edited or new:
-                if name in versions and outcome.cells[_MARK] != cells[_MARK]:
-                    remember.append(cells)  # else this editor's next save would look like an older one
+            if outcome.novel and outcome.cells[MARK] != cells[MARK]:
+                remember += (cells, outcome.cells)  # else his next save would look like an older one
+            elif outcome.edited or new:
                 remember.append(outcome.cells)
+            if outcome.edited or new:
                 self._times.saw(name, new=new)
             if new:
                 self.fresh.add(name)

@@ -160,8 +160,8 @@ class Manager:
         """Say what a state that has become unreadable means; anything else is a mistake of ours."""
         if is_corrupt(error):
             raise StateError(
-                f"{self.engine.state.path} has become unreadable ({error}). The jobs go on; start the manager "
-                "again: it sets the file aside and takes what has run from the run folders."
+                f"{self.engine.state.path} has become unreadable ({error}). The jobs go on; start the "
+                "manager again: it sets the file aside and takes what has run from the run folders."
             ) from error
 
     def _show(self) -> None:

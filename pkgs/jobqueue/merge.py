@@ -18,6 +18,7 @@ from pkgs.jobqueue.vocabulary import Wish
 USER_COLUMNS: Final = tuple(name for name in COLUMNS if name != "id" and name not in MANAGER_COLUMNS)
 _USER_PLACES: Final = tuple((COLUMNS.index(name), name) for name in USER_COLUMNS)
 _STATUS: Final = COLUMNS.index("status")
+_SEEN_PLACES: Final = (_STATUS, *(place for place, _ in _USER_PLACES))
 _ENDED: Final = ("completed", "failed", "cancelled")
 _WISHES: Final = frozenset(Wish)
 _HAS: Final = {"completed": "is completed", "failed": "has failed", "cancelled": "was cancelled"}
@@ -81,6 +82,8 @@ class Merged:
     """True where the doubtful status stays in the file until the user decides."""
     edited: bool = False
     """True if a cell of the user's was accepted."""
+    novel: bool = False
+    """True if the row holds what no version had that its editor can have loaded: he may save it again."""
 
 
 def first_sight(cells: Cells) -> Merged:
@@ -103,7 +106,8 @@ def merge_row(
     """
     if saved == current:
         return Merged(current)
-    bases = [current] if certain else loaded_versions(saved, versions, columns=columns) or [current]
+    loaded = loaded_versions(saved, versions, columns=columns) or [current]
+    bases = [current] if certain else loaded
     changes: dict[str, str] = {}
     doubts: list[str] = []
     for place, name in _USER_PLACES:
@@ -134,6 +138,7 @@ def merge_row(
         in_doubt="; ".join(doubts) or None,
         keeps_status=keeps,
         edited=bool(changes),
+        novel=any(all(base[place] != saved[place] for base in loaded) for place in _SEEN_PLACES),
     )
 
 

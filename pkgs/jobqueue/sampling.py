@@ -45,6 +45,11 @@ class Sampling:
         engine.desk.poll(ours=engine.ours())
         engine.looked = False
         engine.look_at_devices()  # also when nothing waits: the screen shows it, and a loss must be noticed
+        rooms = engine.desk.rooms
+        slices = frozenset(room.uuid for room in rooms if room.parent is not None)
+        if slices or engine.book.slices:
+            now_unix_s = engine.clock.unix_s()
+            engine.book.set_slices(slices, whole_cards=len(rooms) - len(slices), now_unix_s=now_unix_s)
         self._tell(engine)
 
     def _tell(self, engine: Engine) -> None:

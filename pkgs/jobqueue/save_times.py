@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, final
 
-from pkgs.jobqueue.table import Cells, whole
+from pkgs.jobqueue.table import COLUMNS, Cells, whole
 
 _KEPT: Final = 32  # writes of a row that are remembered; fewer only make the bounds less tight
 NEVER: Final = 1 << 62
+MARK: Final = slice(COLUMNS.index("progress"), None)
+"""Of Cells: progress, message and rev, which tell one version of a row from the next."""
 
 
 @final
@@ -60,7 +62,8 @@ class SaveTimes:
     ) -> int:
         """Return a moment after which the file was surely loaded: it shows a row as we wrote it then.
 
-        A row that was ever the same before proves nothing. -1 if there is no proof.
+        Only the manager's progress, message and rev are proof, where they never were the same before: a
+        status may be the user's own. -1 if there is no proof.
         """
         shown = [
             (moment, name)
@@ -68,7 +71,8 @@ class SaveTimes:
             if name in saved and saved[name] == current.get(name)
         ]
         for moment, name in sorted(shown, reverse=True):
-            if list(versions(name)).count(current[name]) == 1:
+            mark = current[name][MARK]
+            if any(mark) and [version[MARK] for version in versions(name)].count(mark) == 1:
                 return moment
         return -1
 

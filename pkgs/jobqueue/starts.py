@@ -65,8 +65,8 @@ def why_paused(engine: Engine) -> str | None:
     if free >= floor:
         return None
     return (
-        f"{engine.root} has {free} MiB free, less than the floor of {floor} MiB: nothing starts before there is "
-        "room (free_disk_floor_mib in configs/queue.yaml)"
+        f"{engine.root} has {free} MiB free, less than the floor of {floor} MiB: nothing starts before there "
+        "is room (free_disk_floor_mib in configs/queue.yaml)"
     )
 
 

@@ -106,7 +106,7 @@ class State:
             db.execute("PRAGMA synchronous=FULL")
             _migrate(db, path)
             _check(db, path)
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # a spoilt name that SQLite complains of
             db.close()
             if not is_of_the_file(error):
                 raise

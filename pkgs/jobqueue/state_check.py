@@ -78,7 +78,7 @@ def is_corrupt(error: sqlite3.Error) -> bool:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
-def is_of_the_file(error: sqlite3.DatabaseError) -> bool:
+def is_of_the_file(error: Exception) -> bool:
     """Tell whether an error speaks against the file itself, not against disk, rights or another process."""
     code: int | None = getattr(error, "sqlite_errorcode", None)
     return code is None or (code & 0xFF) not in ENVIRONMENT  # None: text that is no text

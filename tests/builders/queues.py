@@ -1,4 +1,4 @@
-"""A real queue for tests: manager, shims and jobs as processes in a temporary folder, and what is true of them.
+"""A real queue for tests: manager, shims and jobs as processes in a temporary folder, and what is true.
 
 Each job adds a line to `ledger` when it starts and when it is about to end, by one write with O_APPEND. So
 the ledger knows every execution, also those that the queue has forgotten. It is compared with exit.json,
@@ -96,6 +96,7 @@ class Job:
     after: str = ""
     retries: int = 1
     status: str = "open"
+    gpus: int = 0
 
     @property
     def runs(self) -> list[str]:
@@ -133,7 +134,7 @@ class Job:
             "command": shlex.join(words),
             "seeds": " ".join(map(str, self.seeds)),
             "after": self.after,
-            "gpus": "0",
+            "gpus": str(self.gpus),
             "retries": str(self.retries),
         }
 
@@ -187,7 +188,8 @@ class Queue:
     folder: Path
     jobs: Sequence[Job]
     slots: int = 3
-    options: Sequence[str] = ()
+    gpus: str = "none"
+    """As `--gpus` takes it."""
     managers: list[Manager] = field(default_factory=list)
 
     @property
@@ -235,16 +237,7 @@ class Queue:
         """Start a manager that ends when nothing is left to do."""
         screen = self.screens / str(len(self.managers))
         command = [sys.executable, str(CODE / "QueueManager.py"), "run", "--until-idle", "--plain"]
-        command += [
-            "--gpus",
-            "none",
-            "--cpu-slots",
-            str(self.slots),
-            "--poll",
-            "0.05",
-            *self.options,
-            *arguments,
-        ]
+        command += ["--gpus", self.gpus, "--cpu-slots", str(self.slots), "--poll", "0.05", *arguments]
         with screen.open("wb") as output:
             process = subprocess.Popen(
                 command,
@@ -272,6 +265,10 @@ class Queue:
     def run_to_end(self, *arguments: str, **environment: str) -> int:
         """Start a manager and return its exit code."""
         return self.start(*arguments, **environment).wait()
+
+    def said(self) -> str:
+        """Return what all managers have printed."""
+        return "".join(f"-- manager {number}\n{one.said()}" for number, one in enumerate(self.managers))
 
     # -- the truth
 
@@ -335,10 +332,12 @@ class Queue:
 
 
 @contextmanager
-def queue_of(folder: Path, jobs: Sequence[Job], *, slots: int = 3, **settings: str) -> Iterator[Queue]:
+def queue_of(
+    folder: Path, jobs: Sequence[Job], *, slots: int = 3, gpus: str = "none", **settings: str
+) -> Iterator[Queue]:
     """Write a queue; leave no process behind."""
     folder.mkdir(parents=True, exist_ok=True)
-    queue = Queue(folder.resolve(), jobs, slots)
+    queue = Queue(folder.resolve(), jobs, slots, gpus)
     queue.write(**settings)
     try:
         yield queue
@@ -347,9 +346,9 @@ def queue_of(folder: Path, jobs: Sequence[Job], *, slots: int = 3, **settings: s
 
 
 def run_here(queue: Queue, *, host: Host | None = None) -> list[str]:
-    """Let a manager of this very process, started in the queue's folder, end the queue; return what it said."""
+    """Let a manager of this very process, in the queue's folder, end the queue; return what it said."""
     state, notices, rebuild = open_state(queue.root, clock=SystemClock())
-    options = Options(jobs=queue.table, root=queue.root, gpus="none", cpu_slots=queue.slots)
+    options = Options(jobs=queue.table, root=queue.root, gpus=queue.gpus, cpu_slots=queue.slots)
     engine = build(options, load_settings(), state)
     engine.host = host or engine.host
     deadline_s = time.monotonic() + DEADLINE_S
@@ -370,6 +369,7 @@ def run_here(queue: Queue, *, host: Host | None = None) -> list[str]:
 def check_all(queue: Queue, *, exit_code: int | None = None) -> None:
     """Assert that nothing was lost or doubled, and that all accounts of what happened agree."""
     check_executions(queue)
+    check_places(queue)
     check_ends(queue)
     check_table(queue)
     if exit_code is not None:
@@ -379,7 +379,8 @@ def check_all(queue: Queue, *, exit_code: int | None = None) -> None:
 
 def check_executions(queue: Queue) -> None:
     """Assert that every run was executed as often as the rules say, and never twice at once."""
-    assert queue.count() == Counter({run: job.executions for job in queue.jobs for run in job.runs})
+    expected = Counter({run: job.executions for job in queue.jobs for run in job.runs})
+    assert queue.count() == expected, f"{queue.count()} instead of {expected}\n{queue.said()}"
     exits = queue.exits()
     by_run: dict[str, list[Execution]] = {}
     for execution in queue.executions():
@@ -404,8 +405,23 @@ def check_order(queue: Queue, by_run: Mapping[str, Sequence[Execution]]) -> None
             assert ended_us <= by_run[run][0].start_us, f"{run} started before the end of {awaited}"
 
 
+def check_places(queue: Queue) -> None:
+    """Assert that no device had two attempts at once, and that there were never more CPU runs than slots."""
+    moments: dict[str, list[tuple[float, int]]] = {}
+    for name, record in queue.exits().items():
+        for place in queue.attempts()[name]["devices"].split() or ["CPU"]:
+            both = [(record["start_unix_s"], 1), (record["end_unix_s"], -1)]
+            moments.setdefault(place, []).extend(both)
+    for place, changes in moments.items():
+        most, now = 0, 0
+        for _, change in sorted(changes):  # an end counts before a start of the same moment
+            now += change
+            most = max(most, now)
+        assert most <= (queue.slots if place == "CPU" else 1), f"{most} at once on {place}\n{queue.said()}"
+
+
 def check_ends(queue: Queue) -> None:
-    """Assert that exit.json, queue.sqlite and the ledger tell the same of each attempt: code, signal, times."""
+    """Assert that exit.json, queue.sqlite and the ledger tell the same code, signal and times."""
     exits, attempts, executions = queue.exits(), queue.attempts(), queue.executions()
     assert exits.keys() == {execution.attempt for execution in executions}
     ended = {name for name, row in attempts.items() if row["state"] == "ended"}
@@ -432,9 +448,9 @@ def check_ends(queue: Queue) -> None:
 def check_table(queue: Queue) -> None:
     """Assert that Jobs.csv shows the true end of every job."""
     rows = queue.rows()
-    assert {name: row["status"] for name, row in rows.items()} == {
-        job.id: job.final_status for job in queue.jobs
-    }
+    shown = {name: row["status"] for name, row in rows.items()}
+    expected = {job.id: job.final_status for job in queue.jobs}
+    assert shown == expected, f"{shown} instead of {expected}\n{queue.said()}"
     for job in queue.jobs:
         ended = len(job.runs) if job.executions else 0
         assert rows[job.id]["progress"] == f"{ended} of {len(job.runs)}"
@@ -444,7 +460,7 @@ def check_table(queue: Queue) -> None:
 
 @functools.cache
 def byte_code() -> Path:
-    """Return a folder for the managers' byte code: only the first start compiles, no kill spoils the sources."""
+    """Return a folder for the managers' byte code: only the first start compiles."""
     folder = Path(tempfile.mkdtemp(prefix="queue_byte_code_"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder

@@ -187,6 +187,7 @@ def test_a_higher_priority_goes_first(live: Queue) -> None:
     assert starts.index("prio/first") < 11
 
 
+@pytest.mark.slow
 def test_a_file_that_does_not_parse_is_left_alone_and_said(live: Queue) -> None:
     whole = live.jobs.read_text()
     live.write(text=whole + 'broken/row,open,"no closing quote\n')

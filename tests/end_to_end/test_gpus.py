@@ -37,7 +37,7 @@ def fake_in(folder: Path, world: World | None = None) -> FakeNvml:
 
 @pytest.fixture
 def queue(tmp_path: Path, nvml: FakeNvml) -> Iterator[Queue]:
-    with queue_in(tmp_path, environment=nvml.environment()) as queue:
+    with queue_in(tmp_path, environment=nvml.environment(), device_samples=2) as queue:
         yield queue
 
 
@@ -99,8 +99,9 @@ def test_a_card_lost_in_use_stops_nobody_else(queue: Queue, nvml: FakeNvml) -> N
     assert devices_of(queue, "later") == ["GPU-0001"]
 
 
+@pytest.mark.parametrize("mended", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_driver_that_does_not_match_holds_gpu_runs_only_and_they_start_once_it_does(
-    queue: Queue, nvml: FakeNvml
+    queue: Queue, nvml: FakeNvml, *, mended: bool
 ) -> None:
     nvml.show(World(two_cards(), faults=(("nvmlInitWithFlags", "*", VERSION_MISMATCH),)))
     queue.write(row("gpu", "true"), row("cpu", "true", gpus="0"))
@@ -109,8 +110,9 @@ def test_a_driver_that_does_not_match_holds_gpu_runs_only_and_they_start_once_it
         assert "version mismatch" in eventually(lambda: queue.live()["why"].get("gpu"), what="why")
         assert "upgraded while it was loaded" in queue.command("why", "gpu").stdout
         assert not queue.attempts("gpu")
-        nvml.show(World(two_cards()))
-        queue.await_status("gpu", "completed", within_s=40)
+        if mended:
+            nvml.show(World(two_cards()))
+            queue.await_status("gpu", "completed", within_s=40)
 
 
 def test_slices_are_devices_of_their_own_and_their_card_is_hidden(queue: Queue, nvml: FakeNvml) -> None:
@@ -122,10 +124,19 @@ def test_slices_are_devices_of_their_own_and_their_card_is_hidden(queue: Queue, 
     assert sorted(devices_of(queue, "runs")) == ["GPU-0001", "MIG-0000", "MIG-0001"]
 
 
-@pytest.mark.parametrize(
-    ("given", "used"),
-    [("0", {"GPU-0000"}), ("GPU-0001", {"GPU-0001"}), ("1,0", {"GPU-0000", "GPU-0001"})],
-)
+def test_a_run_on_several_gpus_gets_whole_cards_and_never_two_slices(queue: Queue, nvml: FakeNvml) -> None:
+    parts = tuple(Card(f"MIG-000{number}", total_mib=10_000) for number in range(3))
+    first, second, third = eight_cards()[:3]
+    nvml.show(World((replace(first, mig=True, slices=parts), second, third)))
+    queue.write(row("two", "true", gpus="2", seeds="0 1"), row("three", "true", gpus="3"), row("one", "true"))
+    assert queue.run_until_idle().returncode == 1
+    assert devices_of(queue, "two") == ["GPU-0001 GPU-0002"] * 2
+    assert "2 of the GPUs are whole" in queue.row("three")["message"]
+    assert not queue.attempts("three")
+    assert queue.row("one")["status"] == "completed"
+
+
+@pytest.mark.parametrize(("given", "used"), [("GPU-0001", {"GPU-0001"})])
 def test_what_the_manager_was_given_bounds_what_it_hands_out(
     queue: Queue, given: str, used: set[str]
 ) -> None:
@@ -137,7 +148,7 @@ def test_what_the_manager_was_given_bounds_what_it_hands_out(
     assert f"CUDA_VISIBLE_DEVICES={given!r}" in ended.stdout
 
 
-@pytest.mark.parametrize("given", ["-1", "nonsense", ""])
+@pytest.mark.parametrize("given", ["-1", pytest.param("nonsense", marks=pytest.mark.slow)])
 def test_a_manager_that_was_given_no_card_starts_nothing_on_one_and_says_so(queue: Queue, given: str) -> None:
     queue.write(row("gpu", "true"), row("cpu", 'test -z "$CUDA_VISIBLE_DEVICES"', gpus="0"))
     with queue.manager(environment={"CUDA_VISIBLE_DEVICES": given}) as manager:
@@ -155,7 +166,7 @@ def test_two_managers_of_two_roots_never_share_a_card(tmp_path: Path, nvml: Fake
         queue_in(tmp_path / "second", environment=nvml.environment(), lease_folder=leases) as second,
     ):
         for queue in (first, second):
-            queue.write(row("runs", "sleep 0.2", seeds="0..5"))
+            queue.write(row("runs", "sleep 0.2", seeds="0..2"))
         with first.manager("--poll", "0.05"), second.manager("--poll", "0.05"):
             first.await_status("runs", "completed")
             second.await_status("runs", "completed")
@@ -256,7 +267,7 @@ def test_eight_pretended_cards_are_filled_within_a_second(queue: Queue) -> None:
     queue.write(row("first", "true", gpus="0"))
     with queue.manager("--gpus", "sim:8x24G"):
         queue.await_status("first", "completed")
-        queue.write(*queue.rows().values(), row("fill", "sleep 2", seeds="0..7"))
+        queue.write(*queue.rows().values(), row("fill", "sleep 1", seeds="0..7"))
         saved_unix_s = queue.jobs.stat().st_mtime
         queue.await_status("fill", "completed")
     starts = [start for (start,) in queue.ask("SELECT start_unix_s FROM attempts WHERE job = 'fill'")]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from tests.builders.fake_nvml import Card, FakeNvml, World
 from tests.builders.managers import Queue, eventually, queue_in, row
 
@@ -27,6 +29,7 @@ def test_the_hook_hears_of_every_change_of_a_job_the_last_one_too(tmp_path: Path
         assert "`retry bad`" in failed
 
 
+@pytest.mark.slow
 def test_a_hook_that_hangs_is_ended_and_holds_up_nobody(tmp_path: Path) -> None:
     with queue_in(tmp_path, notify="sleep 600", notify_limit_s=0.3) as queue:
         queue.write(

@@ -8,8 +8,8 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,12 +33,12 @@ RUN = f"{shlex.quote(sys.executable)} {PROGRAM} run"
 class Terminal:
     """A tmux server of its own with one window."""
 
-    name: str
+    socket: str
     folder: Path
 
     def tmux(self, *words: str) -> str:
         asked = subprocess.run(
-            ["tmux", "-L", self.name, "-f", "/dev/null", *words],
+            ["tmux", "-S", self.socket, "-f", "/dev/null", *words],
             capture_output=True,
             text=True,
             check=True,
@@ -67,12 +67,14 @@ class Terminal:
 def terminal(folder: Path, command: str, *, columns: int = 80, lines: int = 24) -> Iterator[Terminal]:
     if shutil.which("tmux") is None:
         pytest.skip("tmux is not installed")
-    window = Terminal(f"test-{uuid.uuid4().hex[:8]}", folder)
+    home = tempfile.mkdtemp(prefix="tmux_")  # a socket's path must be short
+    window = Terminal(f"{home}/socket", folder)
     window.tmux("new-session", "-d", "-s", "q", "-x", str(columns), "-y", str(lines), command)
     try:
         yield window
     finally:
         window.tmux("kill-server")
+        shutil.rmtree(home)
 
 
 @pytest.fixture

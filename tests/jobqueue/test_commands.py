@@ -77,6 +77,7 @@ def test_an_unknown_command_names_the_nearest_one(
         ["-x"],
         ["run", "--cpu-slots", "0"],
         ["run", "--gpus", "some"],
+        ["run", "--gpus", "GPU-feedbeef", "--until-idle"],
         ["run", "--gpus", "sim:0x24G"],
         ["run", "--backend", "cloud"],
         ["status", "s/dune"],
@@ -223,7 +224,9 @@ def test_plan_leaves_a_queue_with_a_past_as_it_is(here: Queue, capsys: pytest.Ca
     def contents() -> dict[Path, bytes]:
         paths = (*here.root.rglob("*"), here.jobs)
         return {
-            path: path.read_bytes() for path in paths if path.is_file() and not path.name.endswith("-shm")
+            path: path.read_bytes()
+            for path in paths
+            if path.is_file() and not path.name.endswith(("-shm", "-wal"))
         }
 
     before = contents()

@@ -24,7 +24,7 @@ def merge(saved: Cells, history: list[Cells] = HISTORY, *, columns: tuple[str, .
 
 def test_a_stale_save_changes_nothing() -> None:
     for old in HISTORY:
-        assert merge(old) == Merged(DONE)
+        assert merge(old) == Merged(DONE), old
 
 
 def test_a_stale_save_is_known_by_its_manager_cells_where_there_is_no_rev() -> None:
@@ -135,7 +135,7 @@ def test_a_missing_status_column_is_no_edit() -> None:
 
 
 def test_an_unknown_status_is_left_to_the_check_of_the_row() -> None:
-    assert merge(DONE._replace(status="opne")) == Merged(DONE)
+    assert merge(DONE._replace(status="opne")) == Merged(DONE, novel=True)
 
 
 def test_a_new_row_wishes_what_it_says() -> None:

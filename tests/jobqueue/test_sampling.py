@@ -58,6 +58,32 @@ def test_devices_are_judged_also_while_nothing_waits(tmp_path: Path) -> None:
         assert [room.state for room in engine.desk.rooms] == [DeviceState.OURS, DeviceState.FREE]
 
 
+def test_a_failing_nvml_is_said_once_however_long_it_lasts_and_so_is_its_return(tmp_path: Path) -> None:
+    clock = HandClock()
+    with engine_in(tmp_path, TABLE, clock=clock) as engine:
+        sound = engine.desk.source.read()
+        sampling, said = Sampling(), engine.desk.notices
+        for waited_s in (5, 7, 9):
+            problem = f"NVML has not answered for {waited_s} s: a call hangs."
+            engine.desk.source.newest = lambda problem=problem: replace(sound, problem=problem)  # type: ignore[method-assign, misc]
+            sampling.devices(engine)
+            clock.advance(3)
+        assert said == ["NVML has not answered for 5 s: a call hangs."]
+        engine.desk.source.newest = lambda: sound  # type: ignore[method-assign]
+        sampling.devices(engine)
+        assert said[1:] == ["NVML answers again."]
+
+
+def test_a_run_on_several_gpus_waits_for_whole_cards(tmp_path: Path) -> None:
+    with engine_in(
+        tmp_path, "id,command,gpus\nsmall,true,1\nlarge,true,2\nhuge,true,3\n", gpus="sim:4x24G"
+    ) as engine:
+        engine.book.set_slices(frozenset({"SIM-0", "SIM-1"}), whole_cards=2, now_unix_s=engine.clock.unix_s())
+        avoided = {one.key.job: set(one.avoid) for one in engine.book.ready}
+        assert avoided == {"small": set(), "large": {"SIM-0", "SIM-1"}}
+        assert "2 of the GPUs are whole" in engine.book.problem_of(engine.book.entries["huge"])
+
+
 def test_devices_are_looked_at_no_more_often_than_set(tmp_path: Path) -> None:
     clock = HandClock()
     with engine_in(tmp_path, TABLE, clock=clock, device_poll_s=2.0) as engine:

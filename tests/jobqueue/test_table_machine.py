@@ -96,6 +96,8 @@ class TableMachine(RuleBasedStateMachine):
         self.editors: list[Editor] = []
         self.truth: dict[str, str] = {}
         self.user: dict[str, Cells] = {}
+        self.named: dict[str, str] = {}
+        """Ids by the command that they ever had, for rows of buffers that are older than their id."""
         self.progress: dict[str, str] = {}
         self.events: list[TableNews] = []
 
@@ -145,6 +147,7 @@ class TableMachine(RuleBasedStateMachine):
         for row in news.rows:
             if row.id:
                 self.user[row.id] = row.cells
+                self.named.setdefault(row.cells.command, row.id)
 
     def settle(self) -> None:
         """Let the manager look until it trusts what it sees."""
@@ -419,7 +422,7 @@ class Verdict:
         doubted = {row.id for event in news for row in event.changed if row.in_doubt}
         fresh = {row.id for event in news for row in event.changed if row.is_new}
         removed = {name for event in news for name in event.removed}
-        ids = {cells.command: name for name, cells in self.before.items()}
+        ids = world.named | {cells.command: name for name, cells in self.before.items()}
         wishes = {
             ids.get(name, name): (column, value)
             for (name, column), value in edits.items()

@@ -86,8 +86,8 @@ def _manage(options: Options, *, poll_s: float, until_idle: bool, plain: bool) -
         state, notices, rebuild = open_state(options.root, clock=SystemClock())
     except sqlite3.OperationalError as error:
         raise ValueError(
-            f"The state in {options.root / 'queue'} cannot be opened ({error}). Is there room, and may you write "
-            "there? `doctor` tells; or give another --root."
+            f"The state in {options.root / 'queue'} cannot be opened ({error}). Is there room, and may you "
+            "write there? `doctor` tells; or give another --root."
         ) from error
     engine = build(options, settings, state)
     engine.desk.notices[:0] = notices

@@ -1,4 +1,4 @@
-"""A manager ends, by a kill, a signal or a reboot, and another takes over: what runs goes on, what ended is true."""
+"""A manager ends by a kill, a signal or a reboot, and another takes over: what runs goes on."""
 
 from __future__ import annotations
 
@@ -21,8 +21,7 @@ import pytest
 from pkgs.foundation import exit_codes
 from pkgs.jobqueue.processes import Host, kill_all, processes_of_attempt
 from tests.builders.processes import stranger
-from tests.builders.queues import Job, Queue, check_all, eventually, queue_of, run_here
-from tests.builders.queues import Manager as Started
+from tests.builders.queues import Job, Manager, Queue, check_all, eventually, queue_of, run_here
 
 FOUR = (
     Job("fine", "go"),
@@ -105,13 +104,11 @@ def test_a_signal_in_a_terminal_ends_the_manager_and_no_job(tmp_path: Path, how:
 def test_of_two_managers_at_once_one_leaves_and_names_the_other(tmp_path: Path, times: int) -> None:
     for number in range(times):
         with queue_of(tmp_path / str(number), [Job("one", "go")]) as queue:
-            first, second = queue.start(), queue.start()
-            eventually(lambda: any_left(first, second), what="the end of one of them")
-            loser, winner = (first, second) if first.process.poll() is not None else (second, first)
+            managers = [queue.start(), queue.start()]
+            loser = eventually(partial(first_to_leave, managers), what="the end of one of them")
             assert loser.wait() == exit_codes.USAGE
-            words = loser.said()
-            assert f"pid {winner.pid}, since" in words
-            assert f"a manager on {os.uname().nodename}" in words
+            (winner,) = [manager for manager in managers if manager is not loser]
+            assert f"a manager on {os.uname().nodename}, pid {winner.pid}, since" in loser.said()
             (queue.folder / "go").touch()
             check_all(queue, exit_code=winner.wait())
 
@@ -151,8 +148,7 @@ def test_readers_never_lock_out_the_manager(tmp_path: Path, rounds: int) -> None
         wait_for_starts(queue, 1)
 
         def read() -> None:
-            for _ in range(rounds):
-                answers.append(queue.command("status", "--json"))
+            answers.extend(queue.command("status", "--json") for _ in range(rounds))
 
         readers = [threading.Thread(target=read) for _ in range(8)]
         for reader in readers:
@@ -167,8 +163,8 @@ def test_readers_never_lock_out_the_manager(tmp_path: Path, rounds: int) -> None
     assert "ERROR" not in log
 
 
-def any_left(*managers: Started) -> bool:
-    return any(manager.process.poll() is not None for manager in managers)
+def first_to_leave(managers: list[Manager]) -> Manager | None:
+    return next((manager for manager in managers if manager.process.poll() is not None), None)
 
 
 def wait_for_starts(queue: Queue, number: int) -> None:
@@ -198,7 +194,10 @@ def terminal(queue: Queue) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """Run a manager in a terminal of its own; give its process and the terminal's other end."""
     keyboard, screen = pty.openpty()
     termios.tcsetwinsize(screen, (24, 80))
-    lead = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+    lead = (
+        "import fcntl, os, sys, termios; "
+        "fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+    )
     code = str(Path(__file__).parents[3] / "QueueManager.py")
     words = [
         sys.executable,

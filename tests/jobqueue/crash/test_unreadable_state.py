@@ -1,9 +1,10 @@
-"""queue.sqlite is cut, changed, emptied or gone: it is set aside and said, nothing runs twice, nothing is lost."""
+"""queue.sqlite is cut, changed, emptied or gone: it is set aside, nothing runs twice, nothing is lost."""
 
 from __future__ import annotations
 
 import random
 import shutil
+import signal
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.builders.crash_points import CrashPoints
 from tests.builders.queues import (
     Job,
     Queue,
@@ -54,6 +56,7 @@ def copy_of(queue: Queue, folder: Path) -> Iterator[Queue]:
     """Give a copy that may be spoilt."""
     shutil.copytree(queue.folder, folder)
     copy = Queue(folder, queue.jobs, queue.slots)
+    copy.screens.mkdir()
     try:
         yield copy
     finally:
@@ -62,7 +65,7 @@ def copy_of(queue: Queue, folder: Path) -> Iterator[Queue]:
 
 
 def end_as_ever(queue: Queue, spoil: Callable[[Path], object]) -> list[str]:
-    """Spoil the state, run the queue to its end and return what was said; all must be as if nothing happened."""
+    """Spoil the state and run the queue to its end, which must be as ever; return what was said."""
     folder = queue.state.parent
     spoil(folder)
     spoilt = {name: (folder / name).read_bytes() for name in (DB, WAL) if (folder / name).is_file()}
@@ -95,7 +98,7 @@ def test_a_state_that_is_cut_or_gone_loses_and_doubles_nothing(
             "zeros": lambda folder: (folder / DB).write_bytes(bytes(size)),
             "text": lambda folder: (folder / DB).write_text("id,status\n" * 500),
             "gone": lambda folder: (folder / DB).unlink(),
-            "all gone": lambda folder: shutil.rmtree(folder),
+            "all gone": shutil.rmtree,
         }
         said = end_as_ever(queue, spoils[name])
         check_table(queue)
@@ -126,6 +129,37 @@ def test_a_log_that_is_changed_cut_or_gone_loses_and_doubles_nothing(
             end_as_ever(queue, chance.choice([cut_log, flip_log, drop_log, drop_file])(chance))
             rows = queue.rows()  # a state set back to an older one may doubt a word, and then it says so
             assert all(rows[job.id]["status"] == job.final_status or rows[job.id]["message"] for job in JOBS)
+
+
+def test_a_manager_killed_while_it_rebuilds_the_state_loses_and_doubles_nothing(
+    tmp_path: Path, killed: Queue
+) -> None:
+    for at in range(8, 130, 24):
+        rebuilt_and_killed_at(tmp_path / str(at), killed, at)
+
+
+@pytest.mark.slow
+def test_a_manager_killed_at_any_point_of_the_rebuild_loses_and_doubles_nothing(
+    tmp_path: Path, killed: Queue
+) -> None:
+    at = 1
+    while rebuilt_and_killed_at(tmp_path / str(at), killed, at):
+        at += 1
+    assert at > 100
+
+
+def rebuilt_and_killed_at(folder: Path, killed: Queue, at: int) -> bool:
+    """Kill a manager that sets a state aside and builds a new one; return whether it was killed."""
+    with copy_of(killed, folder) as queue:
+        (queue.state).write_text("no database")
+        points = CrashPoints(queue.folder, folder.with_suffix(".log"), at=at)
+        code = queue.run_to_end(**points.environment())
+        hit = code == -signal.SIGKILL
+        if hit:
+            queue.run_to_end()
+        check_executions(queue)
+        check_table(queue)
+    return hit
 
 
 def checkpointed(queue: Queue) -> None:

@@ -1,4 +1,4 @@
-"""The manager is killed, or refused its writes, at each of its write points in turn: the end is always the same.
+"""The manager is killed, or refused its writes, at each of its write points in turn: the end is the same.
 
 The default set takes every so-many-th point; the tests marked slow take them all.
 """
@@ -69,7 +69,7 @@ def test_nothing_else_touches_the_table_or_deletes_anything_of_a_run(undisturbed
 
 @pytest.mark.parametrize("after", [False, True])
 def test_killed_at_a_write_point_it_loses_and_doubles_nothing(
-    tmp_path: Path, undisturbed: list[Call], after: bool
+    tmp_path: Path, undisturbed: list[Call], *, after: bool
 ) -> None:
     last = undisturbed[-1].number
     for at in range(5 + 14 * after, last, KILL_STRIDE):
@@ -86,7 +86,7 @@ def test_killed_at_a_start_or_a_swap_it_loses_and_doubles_nothing(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("after", [False, True])
-def test_killed_at_every_write_point_it_loses_and_doubles_nothing(tmp_path: Path, after: bool) -> None:
+def test_killed_at_every_write_point_it_loses_and_doubles_nothing(tmp_path: Path, *, after: bool) -> None:
     at = 1
     while killed_at(tmp_path / str(at), at, after=after):
         at += 1
@@ -124,7 +124,7 @@ def test_a_disk_that_is_full_from_any_point_stops_the_queue_for_that_while_only(
 
 
 @pytest.mark.parametrize("after", [False, True])
-def test_killed_at_a_write_point_it_follows_every_edit_once(tmp_path: Path, after: bool) -> None:
+def test_killed_at_a_write_point_it_follows_every_edit_once(tmp_path: Path, *, after: bool) -> None:
     for at in range(21 + 9 * after, 200, KILL_STRIDE):
         edited_and_killed_at(tmp_path / str(at), at, after=after)
 
