@@ -39,6 +39,8 @@ class Entry:
     """What the user should write, where his edit could be read in two ways."""
     runs: dict[RunKey, Run] = field(default_factory=dict)
     """Those that are no longer fresh."""
+    first_shown: str = JobStatus.OPEN.value
+    """The status that the row showed when this manager first read it."""
     listed_unix_s: float = 0.0
     """When the manager first saw the row: rows added later must not starve a large run."""
     removed: bool = False
@@ -64,6 +66,8 @@ class Book:
         self.ready = waiting.Waiting()
         self.changed: set[str] = set()
         """Jobs whose row may have to show something else; emptied by the manager when it writes."""
+        self.without_digests: set[str] = set()
+        """Jobs whose code was not noted yet; done a few at a time."""
         self.to_rerun: set[str] = set()
         """Jobs whose old run folders are still to be set aside."""
         self._statuses: dict[str, str] = {}

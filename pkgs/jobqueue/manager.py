@@ -20,7 +20,7 @@ from pkgs.jobqueue.starts import start_what_can
 from pkgs.jobqueue.state import StateError
 from pkgs.jobqueue.state_check import is_corrupt
 from pkgs.jobqueue.stops import stop_what_must_stop
-from pkgs.jobqueue.table_news import carry_out_orders, carry_out_reruns, take_in_table
+from pkgs.jobqueue.table_news import carry_out_orders, carry_out_reruns, note_code, take_in_table
 from pkgs.jobqueue.write_back import WriteBack
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ class Manager:
             self.sampling.devices(engine)
             start_what_can(engine)
             self.sampling.usage(engine)
+            note_code(engine)
             self.write_back.table(engine, now=self._is_done())
         except (sqlite3.DatabaseError, OSError) as error:
             if not isinstance(error, sqlite3.OperationalError | OSError):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import sqlite3
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from pkgs.jobqueue.book import Entry, reopened
 from pkgs.jobqueue.records import Active, Event, JobRecord, Run
 from pkgs.jobqueue.rooms import infeasible
-from pkgs.jobqueue.vocabulary import Wish
+from pkgs.jobqueue.vocabulary import JobStatus, Wish
 
 if TYPE_CHECKING:
     from pkgs.jobqueue.engine import Engine
@@ -29,6 +30,12 @@ FROM_A_MANAGER: Final = ("running", "failed", "cancelled")
 def is_from_elsewhere(note: str) -> bool:
     """Tell whether a job is held only because nobody knew where its status came from."""
     return note in [FROM_ELSEWHERE.format(word=word) for word in FROM_A_MANAGER]
+
+
+MOST_REFUSALS: Final = 20
+"""Events for bad rows at one look at the table; `check` lists them all."""
+NOTED_AT_ONCE: Final = 25
+"""Jobs whose code is noted in one turn."""
 
 
 @dataclass(slots=True)
@@ -87,11 +94,16 @@ def _follow_table(engine: Engine, news: TableNews) -> _Following:
             found.entries.append(entry)
             found.records[row.id] = entry.record
             row = _as_new(row)
+        if row.is_new or entry.removed:
+            word = plain.cells.status
+            entry.first_shown = word if word in list(JobStatus) else Wish.OPEN.value
         entry.row, entry.line, entry.removed = place, row.line, False
         entry.job = row.job
         if row is not plain:
             entry.doubt = row.in_doubt or ""
         entry.refused = " ".join(str(error) for error in row.errors)
+        if row.job is not None and not entry.record.digests:
+            engine.book.without_digests.add(row.id)
         if row.status_edit is not None or row.is_new:
             record, changed = _follow(entry, row)
             if record.wish is Wish.RERUN:
@@ -102,6 +114,8 @@ def _follow_table(engine: Engine, news: TableNews) -> _Following:
                     engine.say("edited", f"{row.id}: status {row.status_edit!r} taken over", job=row.id)
                 )
             found.runs.extend(changed)
+    for row in [row for row in news.changed if row.errors][:MOST_REFUSALS]:
+        found.events.append(engine.say("refused", str(row.errors[0]), job=row.id))
     for gone in news.removed:
         entry = engine.book.entries.get(gone)
         if entry is not None and not entry.removed:
@@ -145,6 +159,20 @@ def _check_feasible(engine: Engine) -> None:
         if entry.job is not None and not entry.refused:
             problem = infeasible(entry.job, rooms, gpus_exist=not engine.desk.stand_in)
             entry.refused = f"Line {entry.line}, {problem}" if problem else ""
+
+
+def note_code(engine: Engine) -> None:
+    """Note commit and files of jobs when they are first seen, a few per turn: each file is read and digested."""
+    if not engine.book.without_digests:
+        return
+    records = []
+    for job in list(islice(engine.book.without_digests, NOTED_AT_ONCE)):
+        engine.book.without_digests.discard(job)
+        entry = engine.book.entries[job]
+        if entry.job is not None and not entry.record.digests:
+            code = engine.launcher.code_of(entry.job.command, now_unix_s=engine.clock.unix_s())
+            records.append(replace(entry.record, digests=code))
+    engine.commit(jobs=records)
 
 
 def carry_out_orders(engine: Engine) -> None:

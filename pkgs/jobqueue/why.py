@@ -254,6 +254,8 @@ def _lacks_devices(
     fitting = {uuid for uuid in use if left[uuid].fits(candidate)}
     if collecting is not None and len(fitting) >= candidate.gpus:
         return Kept(str(collecting.key), collecting.expected_start_unix_s)
+    if len(fitting) >= candidate.gpus:
+        return Starting()
     others = tuple(
         devices[uuid] if uuid in use else replace(devices[uuid], holder=Avoided())
         for uuid in left

@@ -138,8 +138,9 @@ class WriteBack:
 
     def _tell(self, engine: Engine, wanted: dict[str, ManagerCells]) -> None:
         for job, cells in wanted.items():
-            before = self.shown.get(job)
-            if before is not None and before.status != cells.status:
+            shown = self.shown.get(job)
+            before = engine.book.entries[job].first_shown if shown is None else shown.status
+            if before != cells.status:
                 engine.notifier.send(job=job, status=cells.status, message=cells.message)
 
 
