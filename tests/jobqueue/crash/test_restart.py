@@ -126,8 +126,14 @@ def test_a_stopped_manager_still_keeps_the_root(tmp_path: Path) -> None:
 
 
 def test_a_run_keeps_its_retries_if_the_table_is_broken_while_the_manager_returns(tmp_path: Path) -> None:
-    with queue_of(tmp_path, [Job("weak", "go", weak=1)]) as queue:
-        start_and_kill(queue)
+    with queue_of(tmp_path, [Job("weak", "go", weak=2, retries=2)], retry_pauses_s="[0.8]") as queue:
+        manager = queue.start()
+        wait_for_starts(queue, 1)
+        (queue.folder / "go").touch()
+        eventually(queue.exits, what="the first end")
+        (queue.folder / "go").unlink()
+        wait_for_starts(queue, 2)
+        manager.kill()
         whole = queue.table.read_bytes()
         queue.table.write_bytes(whole + b'"half a cell')
         manager = queue.start()

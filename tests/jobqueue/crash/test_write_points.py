@@ -84,6 +84,39 @@ def test_killed_at_a_start_or_a_swap_it_loses_and_doubles_nothing(
         killed_at(tmp_path / str(call.number), call.number, after=True)
 
 
+def test_killed_while_a_shim_is_slow_to_start_it_waits_for_the_shim_to_say_who_it_is(
+    tmp_path: Path, undisturbed: list[Call]
+) -> None:
+    first = next(call for call in undisturbed if call.name == "start")
+    with queue_of(tmp_path / "queue", JOBS) as queue:
+        points = CrashPoints(queue.folder, tmp_path / "log", at=first.number, nap_s=1.4)
+        assert queue.run_to_end(**points.environment()) == -signal.SIGKILL
+        check_all(queue, exit_code=queue.run_to_end())
+        assert len(queue.ask("SELECT 1 FROM events WHERE kind = 'adopted'")) == 1
+
+
+def test_a_table_that_cannot_be_written_for_a_while_holds_up_no_run(tmp_path: Path) -> None:
+    room = tmp_path / "room"
+    with queue_of(tmp_path / "queue", JOBS) as queue:
+        only = {"at": 1, "errno": errno.ENOSPC, "until": room, "only": "Jobs.csv"}
+        manager = queue.start(**CrashPoints(queue.folder, tmp_path / "log", **only).environment())  # type: ignore[arg-type]
+        eventually(lambda: len(queue.exits()) == 5, what="the end of all runs")
+        assert queue.rows()["first"]["status"] == "open"
+        room.touch()
+        check_all(queue, exit_code=manager.wait())
+        assert manager.said().count("Jobs.csv cannot be written") == 1
+
+
+def test_a_table_that_may_not_be_written_at_all_ends_no_queue(tmp_path: Path) -> None:
+    with queue_of(tmp_path / "queue", JOBS) as queue:
+        never = tmp_path / "never"
+        only = {"at": 1, "errno": errno.EACCES, "until": never, "only": "Jobs.csv"}
+        points = CrashPoints(queue.folder, tmp_path / "log", **only)  # type: ignore[arg-type]
+        assert queue.run_to_end(**points.environment()) == 0
+        assert "Jobs.csv cannot be written" in queue.said()
+        check_all(queue, exit_code=queue.run_to_end())
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("after", [False, True])
 def test_killed_at_every_write_point_it_loses_and_doubles_nothing(tmp_path: Path, *, after: bool) -> None:
