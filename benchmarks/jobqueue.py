@@ -28,7 +28,7 @@ from benchmarks.own_measures import own_steps
 from benchmarks.tables import put_between_marks, render, versions_line
 from pkgs.foundation import exit_codes
 from pkgs.foundation.files import write_whole
-from pkgs.jobqueue.state import file_system_of
+from pkgs.jobqueue.state.state import file_system_of
 
 Say = Callable[[str], None]
 

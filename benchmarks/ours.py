@@ -13,7 +13,7 @@ from typing import Final, final
 
 from benchmarks.arena import Arena, Line
 from benchmarks.contestant import Contestant
-from pkgs.jobqueue.table import COLUMNS
+from pkgs.jobqueue.table.table import COLUMNS
 
 PROGRAM: Final = Path(__file__).parents[1] / "QueueManager.py"
 HEADER: Final = tuple(dict.fromkeys((*COLUMNS, "rev")))

@@ -14,8 +14,8 @@ from benchmarks.arena import Arena, Line, MeasureError, fresh_arena, kill
 from benchmarks.catalog import OURS
 from benchmarks.figures import Figures
 from benchmarks.ours import append_row, job_id, state_file, write_settings, write_table
-from pkgs.jobqueue.records import Attempt, AttemptState, Event
-from pkgs.jobqueue.state import State
+from pkgs.jobqueue.state.records import Attempt, AttemptState, Event
+from pkgs.jobqueue.state.state import State
 from pkgs.jobqueue.vocabulary import RunKey
 
 NAME: Final = OURS.name

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from pkgs.foundation import exit_codes
 from pkgs.jobqueue.commands import VERBS
-from pkgs.jobqueue.settings import Settings, load_settings
-from pkgs.jobqueue.table import COLUMNS
+from pkgs.jobqueue.manager.settings import Settings, load_settings
+from pkgs.jobqueue.table.table import COLUMNS
 from pkgs.jobqueue.vocabulary import Cause, JobStatus, Wish
 
 ROOT = Path(__file__).parents[2]

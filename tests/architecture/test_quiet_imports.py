@@ -37,7 +37,7 @@ def test_the_foundation_loads_the_standard_library_only() -> None:
 
 
 def test_status_needs_neither_yaml_nor_the_screen_library() -> None:
-    assert loaded_after("import pkgs.jobqueue.overview").isdisjoint({"yaml", "rich", "pydantic"})
+    assert loaded_after("import pkgs.jobqueue.screen.overview").isdisjoint({"yaml", "rich", "pydantic"})
 
 
 def test_the_parsed_config_of_a_method_needs_no_torch() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pkgs.jobqueue.commands import VERBS
-from pkgs.jobqueue.table import COLUMNS
+from pkgs.jobqueue.table.table import COLUMNS
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()

@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pkgs.jobqueue.assemble import Options, begin, build
 from pkgs.jobqueue.devices.usage import OurRun
-from pkgs.jobqueue.engine import Engine
-from pkgs.jobqueue.live import Live
-from pkgs.jobqueue.records import Active, Attempt, AttemptState, Run, RunState
-from pkgs.jobqueue.settings import Settings
-from pkgs.jobqueue.state import State
-from pkgs.jobqueue.telemetry import Meter
+from pkgs.jobqueue.manager.assemble import Options, begin, build
+from pkgs.jobqueue.manager.engine import Engine
+from pkgs.jobqueue.manager.live import Live
+from pkgs.jobqueue.manager.settings import Settings
+from pkgs.jobqueue.manager.telemetry import Meter
+from pkgs.jobqueue.state.records import Active, Attempt, AttemptState, Run, RunState
+from pkgs.jobqueue.state.state import State
 from pkgs.jobqueue.vocabulary import RunKey
 
 NOON_UNIX_S = 1_795_262_400.0

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pkgs.foundation.run_folder import AttemptFolder, RunFolder
-from pkgs.jobqueue.processes import ProcessIdentity, kill_all, process_table
-from pkgs.jobqueue.table import COLUMNS
+from pkgs.jobqueue.attempts.processes import ProcessIdentity, kill_all, process_table
+from pkgs.jobqueue.table.table import COLUMNS
 
 T = TypeVar("T")
 

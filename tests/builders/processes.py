@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from pkgs.foundation.run_folder import AttemptFolder, RunFolder
-from pkgs.jobqueue import attempts
-from pkgs.jobqueue.attempts import ExitRecord, LaunchSpec, Watched
-from pkgs.jobqueue.processes import Host, kill_all, processes_of_attempt
+from pkgs.jobqueue.attempts import attempts
+from pkgs.jobqueue.attempts.attempts import ExitRecord, LaunchSpec, Watched
+from pkgs.jobqueue.attempts.processes import Host, kill_all, processes_of_attempt
 
 T = TypeVar("T")
 DEADLINE_S = 10.0
@@ -124,7 +124,7 @@ def run_dead_manager(spec: LaunchSpec, *, kill_after_s: float = 0.0) -> None:
     """Prepare and start the attempt from another process, which is killed -9 right afterwards."""
     code = (
         "import os, sys, time, pickle\n"
-        "from pkgs.jobqueue import attempts\n"
+        "from pkgs.jobqueue.attempts import attempts\n"
         "spec = pickle.load(sys.stdin.buffer)\n"
         "attempts.prepare(spec)\n"
         "attempts.start(spec)\n"

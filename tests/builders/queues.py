@@ -28,12 +28,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pkgs.jobqueue.assemble import Options, begin, build, open_state
-from pkgs.jobqueue.clock import SystemClock
-from pkgs.jobqueue.engine import Engine
-from pkgs.jobqueue.manager import Manager as InProcess
-from pkgs.jobqueue.processes import Host, ProcessIdentity, identify, kill_all, process_table
-from pkgs.jobqueue.settings import load_settings
+from pkgs.jobqueue.attempts.processes import Host, ProcessIdentity, identify, kill_all, process_table
+from pkgs.jobqueue.manager.assemble import Options, begin, build, open_state
+from pkgs.jobqueue.manager.clock import SystemClock
+from pkgs.jobqueue.manager.engine import Engine
+from pkgs.jobqueue.manager.manager import Manager as InProcess
+from pkgs.jobqueue.manager.settings import load_settings
 
 T = TypeVar("T")
 DEADLINE_S = 60.0

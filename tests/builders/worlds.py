@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 
 from hypothesis import strategies as st
 
-from pkgs.jobqueue.fanout import resolve
-from pkgs.jobqueue.plan import Candidate, Room, Snapshot
-from pkgs.jobqueue.simulate import World
+from pkgs.jobqueue.schedule.fanout import resolve
+from pkgs.jobqueue.schedule.plan import Candidate, Room, Snapshot
+from pkgs.jobqueue.schedule.simulate import World
 from pkgs.jobqueue.vocabulary import After, Alone, GpuMemory, Job, RunKey, Share
 
 CARD_MIB = 24 * 1024

@@ -317,7 +317,8 @@ def test_the_shell_completes_commands_ids_and_options(here: Queue) -> None:
 def test_importing_the_commands_loads_nothing_heavy() -> None:
     code = (
         "import sys\n"
-        "from pkgs.jobqueue import assemble, commands, manager, overview\n"
+        "from pkgs.jobqueue import commands; from pkgs.jobqueue.screen import overview\n"
+        "from pkgs.jobqueue.manager import assemble, manager\n"
         "print([m for m in ('torch', 'numpy', 'pandas', 'monai', 'rich') if m in sys.modules])"
     )
     asked = subprocess.run(

@@ -8,8 +8,8 @@ import typer
 
 from pkgs.foundation import exit_codes
 from pkgs.jobqueue.commands.options import JOBS, ROOT, JobsOption, RootOption
-from pkgs.jobqueue.edits import add_row
-from pkgs.jobqueue.table_file import TableFile
+from pkgs.jobqueue.table.edits import add_row
+from pkgs.jobqueue.table.table_file import TableFile
 
 EXAMPLES = "Example: python QueueManager.py add 'python train.py --seed {seed}' --id toy/a --seeds 0..4"
 

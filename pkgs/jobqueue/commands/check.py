@@ -18,11 +18,11 @@ import typer
 from pkgs.foundation import exit_codes
 from pkgs.foundation.run_folder import RunFolder
 from pkgs.jobqueue.commands.options import JOBS, ROOT, JobsOption, JsonOption, RootOption
-from pkgs.jobqueue.edits import complete
-from pkgs.jobqueue.fanout import resolve
-from pkgs.jobqueue.placeholders import fill_command
-from pkgs.jobqueue.rows_on_disk import read_rows
-from pkgs.jobqueue.table_file import TableFile
+from pkgs.jobqueue.schedule.fanout import resolve
+from pkgs.jobqueue.table.edits import complete
+from pkgs.jobqueue.table.placeholders import fill_command
+from pkgs.jobqueue.table.rows_on_disk import read_rows
+from pkgs.jobqueue.table.table_file import TableFile
 from pkgs.jobqueue.vocabulary import Job
 
 EXAMPLES = "Examples: python QueueManager.py check | python QueueManager.py check --fix"

@@ -79,7 +79,7 @@ def _options(function: Any) -> Iterator[str]:  # noqa: ANN401 - typer knows what
 
 
 def _ids(words: Sequence[str]) -> Iterator[str]:
-    from pkgs.jobqueue.table_file import TableFile, TableFileError  # noqa: PLC0415
+    from pkgs.jobqueue.table.table_file import TableFile, TableFileError  # noqa: PLC0415
 
     jobs = Path("Jobs.csv")
     if "--jobs" in words[:-1]:

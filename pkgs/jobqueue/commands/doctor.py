@@ -19,8 +19,8 @@ from pkgs.jobqueue.commands.options import JOBS, ROOT, JobsOption, RootOption
 from pkgs.jobqueue.devices.inventory import gib
 from pkgs.jobqueue.devices.leases import default_folder
 from pkgs.jobqueue.devices.nvml import NvmlSource
-from pkgs.jobqueue.root_lock import is_held, read_holder
-from pkgs.jobqueue.state import NETWORK_FILE_SYSTEMS, State, StateError, file_system_of
+from pkgs.jobqueue.manager.root_lock import is_held, read_holder
+from pkgs.jobqueue.state.state import NETWORK_FILE_SYSTEMS, State, StateError, file_system_of
 
 EXAMPLES = "Example: python QueueManager.py doctor"
 SHM_NEEDED_MIB = 1024

@@ -10,10 +10,10 @@ import typer
 
 from pkgs.foundation import exit_codes
 from pkgs.foundation.run_folder import RunFolder
+from pkgs.jobqueue.attempts.output import follow, readable, tail
 from pkgs.jobqueue.commands.options import ROOT, RootOption
 from pkgs.jobqueue.nearest import Nearest
-from pkgs.jobqueue.output import follow, readable, tail
-from pkgs.jobqueue.state import State
+from pkgs.jobqueue.state.state import State
 
 EXAMPLES = "Example: python QueueManager.py logs ke/student_baseline:3 -f"
 

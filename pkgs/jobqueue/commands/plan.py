@@ -12,7 +12,7 @@ from pkgs.foundation import exit_codes
 from pkgs.jobqueue.commands.options import JOBS, ROOT, JobsOption, JsonOption, RootOption
 
 if TYPE_CHECKING:
-    from pkgs.jobqueue.assemble import Options
+    from pkgs.jobqueue.manager.assemble import Options
 
 EXAMPLES = "Example: python QueueManager.py plan --gpus sim:8x80G"
 LINES = 200
@@ -28,16 +28,16 @@ def plan(
     root: RootOption = ROOT,
 ) -> int:
     """Show which run would start when and on what, if every run takes as long as those before it."""
-    from pkgs.jobqueue.assemble import Options  # noqa: PLC0415 - `status` must not load it
+    from pkgs.jobqueue.manager.assemble import Options  # noqa: PLC0415 - `status` must not load it
 
     return show_plan(Options(jobs, root, gpus, cpu_slots), json=json)
 
 
 def show_plan(options: Options, *, json: bool) -> int:
     """Simulate the queue as it stands, on a copy of its state."""
-    from pkgs.jobqueue.assemble import build, copy_of_state, preview  # noqa: PLC0415
-    from pkgs.jobqueue.forecast import timeline_of  # noqa: PLC0415
-    from pkgs.jobqueue.settings import load_settings  # noqa: PLC0415
+    from pkgs.jobqueue.manager.assemble import build, copy_of_state, preview  # noqa: PLC0415
+    from pkgs.jobqueue.manager.forecast import timeline_of  # noqa: PLC0415
+    from pkgs.jobqueue.manager.settings import load_settings  # noqa: PLC0415
 
     engine = build(options, load_settings(), copy_of_state(options.root))
     preview(engine)

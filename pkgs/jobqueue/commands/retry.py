@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pkgs.foundation import exit_codes
-from pkgs.jobqueue.assemble import STATE_NAME, queue_folder
 from pkgs.jobqueue.commands.options import ROOT, IdsArgument, RootOption
+from pkgs.jobqueue.manager.assemble import STATE_NAME, queue_folder
 from pkgs.jobqueue.nearest import Nearest
-from pkgs.jobqueue.state import State
+from pkgs.jobqueue.state.state import State
 
 EXAMPLES = "Example: python QueueManager.py retry ke/student_baseline"
 

@@ -16,7 +16,7 @@ from pkgs.foundation import exit_codes
 from pkgs.jobqueue.commands.options import JOBS, ROOT, JobsOption, RootOption
 
 if TYPE_CHECKING:
-    from pkgs.jobqueue.assemble import Options
+    from pkgs.jobqueue.manager.assemble import Options
 
 EXAMPLES = (
     "Examples: python QueueManager.py | python QueueManager.py run --gpus 0,2 --until-idle | "
@@ -50,9 +50,9 @@ def run(  # noqa: PLR0913 - one per option of the command
 
     Ctrl-C ends the manager, never the jobs: the next start takes them back.
     """
-    from pkgs.jobqueue.assemble import Options, queue_folder  # noqa: PLC0415 - `--help` must not load it all
     from pkgs.jobqueue.commands.plan import show_plan  # noqa: PLC0415
-    from pkgs.jobqueue.root_lock import RootLock  # noqa: PLC0415
+    from pkgs.jobqueue.manager.assemble import Options, queue_folder  # noqa: PLC0415 - `--help` must not load it all
+    from pkgs.jobqueue.manager.root_lock import RootLock  # noqa: PLC0415
 
     if backend != "local":
         raise ValueError(f"--backend {backend!r}: known is 'local'.")
@@ -75,11 +75,11 @@ def run(  # noqa: PLR0913 - one per option of the command
 
 def _manage(options: Options, *, poll_s: float, until_idle: bool, plain: bool) -> int:
     """Put the manager together, let it work, and return the exit code."""
-    from pkgs.jobqueue.assemble import begin, build, open_state  # noqa: PLC0415
-    from pkgs.jobqueue.clock import SystemClock  # noqa: PLC0415
-    from pkgs.jobqueue.manager import Manager  # noqa: PLC0415
-    from pkgs.jobqueue.screen import choose_screen  # noqa: PLC0415
-    from pkgs.jobqueue.settings import load_settings  # noqa: PLC0415
+    from pkgs.jobqueue.manager.assemble import begin, build, open_state  # noqa: PLC0415
+    from pkgs.jobqueue.manager.clock import SystemClock  # noqa: PLC0415
+    from pkgs.jobqueue.manager.manager import Manager  # noqa: PLC0415
+    from pkgs.jobqueue.manager.settings import load_settings  # noqa: PLC0415
+    from pkgs.jobqueue.screen.screen import choose_screen  # noqa: PLC0415
 
     settings = load_settings()
     try:
@@ -119,8 +119,8 @@ def _collected_later() -> Iterator[None]:
 
 def _rows_without_a_name(jobs: Path) -> list[str]:
     """Return why rows were refused whose id names no job: the book knows nothing of them."""
-    from pkgs.jobqueue.rows_on_disk import read_rows  # noqa: PLC0415
-    from pkgs.jobqueue.table_file import TableFileError  # noqa: PLC0415
+    from pkgs.jobqueue.table.rows_on_disk import read_rows  # noqa: PLC0415
+    from pkgs.jobqueue.table.table_file import TableFileError  # noqa: PLC0415
 
     try:
         rows = read_rows(jobs)

@@ -12,7 +12,7 @@ import typer
 
 from pkgs.foundation import exit_codes
 from pkgs.jobqueue.commands.options import JOBS, ROOT, JobsOption, JsonOption, RootOption
-from pkgs.jobqueue.overview import JobView, Overview, read_overview
+from pkgs.jobqueue.screen.overview import JobView, Overview, read_overview
 
 EXAMPLES = (
     "Examples: python QueueManager.py status | python QueueManager.py status ke/student_baseline --json"

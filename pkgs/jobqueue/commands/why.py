@@ -8,7 +8,7 @@ import typer
 
 from pkgs.foundation import exit_codes
 from pkgs.jobqueue.commands.options import JOBS, ROOT, JobsOption, RootOption
-from pkgs.jobqueue.overview import read_overview
+from pkgs.jobqueue.screen.overview import read_overview
 
 EXAMPLES = "Example: python QueueManager.py why ke/student_baseline"
 

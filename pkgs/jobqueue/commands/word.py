@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pkgs.foundation import exit_codes
-from pkgs.jobqueue.edits import set_status
-from pkgs.jobqueue.table_file import TableFile
+from pkgs.jobqueue.table.edits import set_status
+from pkgs.jobqueue.table.table_file import TableFile
 
 
 def write_status(jobs: Path, ids: Sequence[str], *, word: str) -> int:

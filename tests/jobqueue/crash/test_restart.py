@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from pkgs.foundation import exit_codes
-from pkgs.jobqueue.processes import Host, kill_all, processes_of_attempt
+from pkgs.jobqueue.attempts.processes import Host, kill_all, processes_of_attempt
 from tests.builders.processes import stranger
 from tests.builders.queues import Job, Manager, Queue, check_all, eventually, queue_of, run_here
 

@@ -1,0 +1,1 @@
+"""queue.sqlite: what the queue remembers of jobs, runs, attempts and rows, durable after every transition."""
