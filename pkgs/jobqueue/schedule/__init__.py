@@ -1,1 +1,1 @@
-"""Who waits for whom, what starts next and where, when it will be done, and the sentence for why not now. Pure."""
+"""Who waits for whom, what starts next and where, when it will be done, and why something waits. Pure."""
