@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Final
 from pkgs.jobqueue.manager.book import Entry, reopened
 from pkgs.jobqueue.schedule.rooms import infeasible
 from pkgs.jobqueue.state.records import Active, Event, JobRecord, Run
+from pkgs.jobqueue.state.untold import note_told, untold_words
 from pkgs.jobqueue.vocabulary import JobStatus, Wish
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pkgs.jobqueue.manager.engine import Engine
     from pkgs.jobqueue.table.jobs_file import RowNews, TableNews
 
@@ -34,7 +37,7 @@ def is_from_elsewhere(note: str) -> bool:
 
 MOST_REFUSALS: Final = 20
 """Events for bad rows at one look at the table; `check` lists them all."""
-NOTED_AT_ONCE: Final = 25
+NOTED_AT_ONCE: Final = 400
 """Jobs whose code is noted in one turn."""
 
 
@@ -68,6 +71,7 @@ def take_in_table(engine: Engine) -> None:
                 engine.events.append(engine.say("table", news.problem))
                 return
             following = _follow_table(engine, news)
+            note_told(engine.state)
             engine.save(jobs=following.records.values(), runs=following.runs, events=following.events)
     except (sqlite3.OperationalError, OSError):
         engine.read_table_anew()
@@ -84,22 +88,23 @@ def take_in_table(engine: Engine) -> None:
 def _follow_table(engine: Engine, news: TableNews) -> _Following:
     found = _Following()
     changed_rows = {row.id: row for row in news.changed}
+    untold = untold_words(engine.state)
     for place, plain in enumerate(news.rows):
         if not plain.id:
             continue  # refused as a whole: its message says why
-        row = changed_rows.get(plain.id, plain)
-        entry = engine.book.entries.get(row.id)
+        heard = changed_rows.get(plain.id, plain)
+        entry = engine.book.entries.get(plain.id)
+        row = _with_unheard(heard, untold=untold, is_known=entry is not None)
         if entry is None:
             entry = Entry(row.id, JobRecord(row.id), listed_unix_s=engine.clock.unix_s())
             found.entries.append(entry)
             found.records[row.id] = entry.record
-            row = _as_new(row)
         if row.is_new or entry.removed:
             word = plain.cells.status
             entry.first_shown = word if word in list(JobStatus) else Wish.OPEN.value
         entry.row, entry.line, entry.removed = place, row.line, False
         entry.job = row.job
-        if row is not plain:
+        if heard is not plain:
             entry.doubt = row.in_doubt or ""
         entry.refused = " ".join(str(error) for error in row.errors)
         if row.job is not None and not entry.record.digests:
@@ -126,12 +131,18 @@ def _follow_table(engine: Engine, news: TableNews) -> _Following:
     return found
 
 
-def _as_new(row: RowNews) -> RowNews:
-    """Return a row without a record as new, also if an earlier manager had read it and then died."""
+def _with_unheard(row: RowNews, *, untold: Mapping[str, str], is_known: bool) -> RowNews:
+    """Return the row with what an earlier manager had read in it, and died before it acted on it."""
     if row.is_new:
         return row
-    word = row.cells.status or Wish.OPEN.value
-    return replace(row, is_new=True, status_edit=word if word in list(Wish) else None)
+    if not is_known:
+        word = row.cells.status or Wish.OPEN.value
+        return replace(row, is_new=True, status_edit=word if word in list(Wish) else None)
+    unheard = untold.get(row.id)
+    spoken_since = row.status_edit is not None or row.in_doubt is not None
+    if unheard is None or spoken_since or row.cells.status != unheard:
+        return row
+    return replace(row, status_edit=unheard)
 
 
 def _follow(entry: Entry, row: RowNews) -> tuple[JobRecord, list[Run]]:
@@ -166,13 +177,17 @@ def note_code(engine: Engine) -> None:
     if not engine.book.without_digests:
         return
     records = []
+    now = engine.clock.unix_s()
     for job in list(islice(engine.book.without_digests, NOTED_AT_ONCE)):
         engine.book.without_digests.discard(job)
-        entry = engine.book.entries[job]
-        if entry.job is not None and not entry.record.digests:
-            code = engine.launcher.code_of(entry.job.command, now_unix_s=engine.clock.unix_s())
+        entry = engine.book.entries.get(job)
+        if entry is not None and entry.job is not None and not entry.record.digests:
+            code = engine.launcher.code_of(entry.job.command, now_unix_s=now)
             records.append(replace(entry.record, digests=code))
-    engine.commit(jobs=records)
+    with engine.state.transaction():
+        engine.state.save_jobs(records)
+    for record in records:  # nothing that people see has changed
+        engine.book.entries[record.id].record = record
 
 
 def carry_out_orders(engine: Engine) -> None:

@@ -170,6 +170,20 @@ def test_killed_at_every_write_point_it_follows_every_edit_once(tmp_path: Path) 
     assert at > 150
 
 
+@pytest.mark.parametrize("after", [False, True])
+def test_killed_at_a_write_point_the_headerless_form_ends_as_ever(tmp_path: Path, *, after: bool) -> None:
+    for at in range(60 + 30 * after, 260, KILL_STRIDE):
+        headerless_and_killed_at(tmp_path / str(at), at, after=after)
+
+
+@pytest.mark.slow
+def test_killed_at_every_write_point_the_headerless_form_ends_as_ever(tmp_path: Path) -> None:
+    at = 1
+    while headerless_and_killed_at(tmp_path / str(at), at, after=bool(at % 2)):
+        at += 1
+    assert at > 150
+
+
 def killed_at(folder: Path, at: int, *, after: bool) -> bool:
     """Kill the manager at its call `at`, then run the queue to its end; return whether it was killed."""
     with queue_of(folder / "queue", JOBS) as queue:
@@ -221,6 +235,30 @@ def full_from(folder: Path, call: Call) -> None:
 
 def failures(points: CrashPoints) -> int:
     return sum(call.outcome == "failed" for call in points.calls())
+
+
+def headerless_and_killed_at(folder: Path, at: int, *, after: bool) -> bool:
+    """Kill the manager of a headerless table, run it to its end; return whether it was killed."""
+    lines = [
+        "# commands of before",
+        "bash job.sh 0.05 'exit 0',{},",
+        "",
+        "bash job.sh 0 'exit 3',{}",
+        "bash job.sh 0 'exit 0' 1, {} ,",
+        "bash job.sh 0 'exit 0',completed,",
+    ]
+    with queue_of(folder / "queue", ()) as queue:
+        queue.table.write_text("\n".join(lines).format("open", "open", "open") + "\n")
+        points = CrashPoints(queue.folder, folder / "log", at=at, after=after)
+        code = queue.run_to_end(**points.environment())
+        killed = code == -signal.SIGKILL
+        if killed:
+            code = queue.run_to_end()
+        assert sorted(queue.count().values()) == [1, 1, 2], queue.said()
+        assert code == 1
+        table = "\n".join(lines).format("completed", "failed", "completed") + "\n"
+        assert queue.table.read_text() == table, queue.said()
+    return killed
 
 
 def edited_and_killed_at(folder: Path, at: int, *, after: bool) -> bool:
