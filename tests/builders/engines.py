@@ -89,6 +89,7 @@ def pretend_run(
     folder.attempt(1).path.mkdir(parents=True, exist_ok=True)
     now_s = engine.clock.monotonic_s()
     live = Live(attempt, folder.attempt(1), Meter(attempt.id, last_sign_s=now_s), since_s=now_s - for_s)
+    engine.looked = False
     engine.commit(runs=[Run(key, Active(attempt.id))], attempts=[attempt])
     engine.live[attempt.id] = live
     our = {uuid: [OurRun(str(key), reserved_mib=reserve_mib)] for uuid in devices}

@@ -103,9 +103,12 @@ class Queue:
 
     def rows(self) -> dict[str, dict[str, str]]:
         """Return the table as it stands on the disk, by id."""
-        csv.field_size_limit(LONGEST_CELL)
-        with self.jobs.open(newline="", encoding="utf-8") as file:
-            return {row["id"]: row for row in csv.DictReader(file)}
+        before = csv.field_size_limit(LONGEST_CELL)
+        try:
+            with self.jobs.open(newline="", encoding="utf-8") as file:
+                return {row["id"]: row for row in csv.DictReader(file)}
+        finally:
+            csv.field_size_limit(before)
 
     def edit(self, job: str, **cells: str) -> None:
         """Change cells of one row and leave the others as they are, like a careful editor."""

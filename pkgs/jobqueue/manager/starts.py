@@ -74,6 +74,7 @@ def why_paused(engine: Engine) -> str | None:
 def snapshot_of(engine: Engine, rooms: Sequence[Room] | None = None) -> Snapshot:
     """Return what the plan decides from, now."""
     if rooms is None:
+        engine.look_at_devices()
         rooms = engine.desk.offer(until_unix_s=engine.busy_until(), ours=engine.ours())
     return Snapshot(
         now_unix_s=engine.clock.unix_s(),
