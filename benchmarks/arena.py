@@ -163,6 +163,8 @@ class Arena:
             for pid in left:
                 kill(pid)
             time.sleep(0.02)
+        for child in self._children:
+            child.wait(timeout=10)  # a zombie shows no mark, so it may not have been collected yet
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _environment(self, variables: Mapping[str, str]) -> dict[str, str]:
