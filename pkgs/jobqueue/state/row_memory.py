@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, final
+from zlib import crc32
 
 from pkgs.jobqueue.table.table import Cells
 
@@ -42,10 +43,10 @@ class RowMemory:
 
     def remember_many(self, rows: Iterable[Cells]) -> None:
         """Append versions; `cells.id` names the row, several may be of one row."""
-        packed = [(cells.id, json.dumps(cells)) for cells in rows]
+        packed = [(cells.id, text, crc32(text.encode())) for cells in rows for text in (json.dumps(cells),)]
         with self._state.transaction():
-            self._state.db.executemany("INSERT INTO versions (id, cells) VALUES (?, ?)", packed)
-            self._state.db.executemany("INSERT OR REPLACE INTO rows VALUES (?, ?, 1)", packed)
+            self._state.db.executemany("INSERT INTO versions (id, cells, sum) VALUES (?, ?, ?)", packed)
+            self._state.db.executemany("INSERT OR REPLACE INTO rows VALUES (?, ?, ?, 1)", packed)
 
     def retire_many(self, ids: Iterable[str]) -> None:
         """Note that these rows left the file; `remember_many` brings them back."""

@@ -8,9 +8,12 @@ MIGRATIONS: Final = (
     # 1: the first release
     """
     CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-    CREATE TABLE versions (number INTEGER PRIMARY KEY, id TEXT NOT NULL, cells TEXT NOT NULL);
+    CREATE TABLE versions (
+        number INTEGER PRIMARY KEY, id TEXT NOT NULL, cells TEXT NOT NULL, sum INTEGER NOT NULL);
     CREATE INDEX versions_of_a_row ON versions (id, number);
-    CREATE TABLE rows (id TEXT PRIMARY KEY, cells TEXT NOT NULL, present INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TABLE rows (
+        id TEXT PRIMARY KEY, cells TEXT NOT NULL, sum INTEGER NOT NULL,
+        present INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TABLE jobs (
         id TEXT PRIMARY KEY, wish TEXT NOT NULL, held INTEGER NOT NULL, failures INTEGER NOT NULL,
         durations TEXT NOT NULL, peak_gpu_mib INTEGER, digests TEXT NOT NULL,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from typing import Final
+from zlib import crc32
 
 from pkgs.jobqueue.vocabulary import Cause, Wish
 
@@ -35,8 +36,9 @@ IMPOSSIBLE: Final = {
     "a job": f"FROM jobs WHERE wish NOT IN ({_any_of(tuple(Wish))}) OR NOT json_valid(durations)"
     " OR NOT json_valid(digests) OR typeof(held) != 'integer' OR typeof(failures) != 'integer'",
     "a row of the table": "FROM rows WHERE NOT json_valid(cells) OR json_extract(cells, '$[0]') != id"
-    " OR typeof(present) != 'integer'",
-    "a version of a row": "FROM versions WHERE NOT json_valid(cells) OR json_extract(cells, '$[0]') != id",
+    " OR typeof(present) != 'integer' OR sum != crc32(cells)",
+    "a version of a row": "FROM versions WHERE NOT json_valid(cells) OR json_extract(cells, '$[0]') != id"
+    " OR sum != crc32(cells)",
     "an attempt": f"FROM attempts WHERE state NOT IN ({_any_of(ATTEMPT_STATES)}) OR cause NOT IN ({_CAUSES})"
     " OR typeof(number) != 'integer' OR typeof(seed) != 'integer'",
     "a run without the attempt that does it": "FROM runs WHERE state = 'active' AND NOT EXISTS"
@@ -56,6 +58,7 @@ def damage(db: sqlite3.Connection, *, sound: sqlite3.Connection) -> str | None:
         db: The state.
         sound: An empty state of the same version.
     """
+    db.create_function("crc32", 1, lambda text: crc32(str(text).encode()), deterministic=True)
     # Not quick_check: a spoilt index is only met when it is written, and the next start would pass it again.
     if db.execute("PRAGMA integrity_check(1)").fetchone() != ("ok",):
         return "is damaged"
