@@ -14,8 +14,9 @@ from typing import Annotated
 import typer
 
 from pkgs.data.folder_set import FolderPlan, Foreground, convert, pair_files
+from pkgs.data.items import DataError
 from pkgs.data.phantom.generate import SIZES_PX, Plan, generate
-from pkgs.data.whole_folder import MARK, DataError, Outcome, build_once
+from pkgs.data.whole_folder import MARK, Outcome, build_once
 from pkgs.foundation import exit_codes
 from pkgs.foundation.files import read_json
 from pkgs.foundation.registry import choose

@@ -18,7 +18,8 @@ from torch import Tensor
 
 from pkgs.data.config import AugmentConfig
 from pkgs.data.draws import uniforms
-from pkgs.data.samples import IGNORE, Batch
+from pkgs.data.items import IGNORE
+from pkgs.data.samples import Batch
 from pkgs.foundation.seeds import Purpose
 
 ROTATION_DEG: Final = 180.0

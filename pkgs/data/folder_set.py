@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import label as connected
 
 from pkgs.data.formats.grey_image import is_image, read_labels, read_plane
-from pkgs.data.readers.cem_mitolab import SHOWN, listed
-from pkgs.data.whole_folder import DataError
+from pkgs.data.items import SHOWN, DataError, listed
 from pkgs.foundation.provenance import digest_file
 
 LABELLED: Final = Path("CEM-MitoLab/cem_mitolab")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 import torch
@@ -17,11 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pkgs.data.formats.grey_image import digest_image, read_grey, read_labels
-from pkgs.data.readers.cem_mitolab import SHOWN, Sample, listed
-from pkgs.data.whole_folder import DataError
-
-IGNORE: Final = 255
-"""Label of pixels that neither loss nor metric may see."""
+from pkgs.data.items import SHOWN, DataError, listed
+from pkgs.data.readers.cem_mitolab import Sample
 
 
 @dataclass(frozen=True, slots=True)

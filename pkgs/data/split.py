@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Final
 
 from pkgs.data.config import SplitConfig
-from pkgs.data.readers.cem_mitolab import Sample, listed
-from pkgs.data.whole_folder import DataError
+from pkgs.data.items import DataError, listed
+from pkgs.data.readers.cem_mitolab import Sample
 from pkgs.foundation.files import write_whole
 from pkgs.foundation.seeds import Purpose, derive
 

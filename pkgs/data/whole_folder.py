@@ -16,16 +16,13 @@ from typing import Final
 
 from filelock import FileLock
 
+from pkgs.data.items import DataError
 from pkgs.foundation.files import read_json, sync_folder, write_json
 
 MARK: Final = "dataset.json"
 """Says what was built, from which settings; there only if everything is."""
 BEGUN: Final = ".moving_over"
 """There while a build moves over; without it, folders in the goal belong to somebody else."""
-
-
-class DataError(ValueError):
-    """Data that cannot be used; the message names file or folder, what was expected, and the remedy."""
 
 
 class Outcome(Enum):

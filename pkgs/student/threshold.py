@@ -8,7 +8,8 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from pkgs.data.samples import IGNORE, Part
+from pkgs.data.items import IGNORE
+from pkgs.data.samples import Part
 from pkgs.student.evaluation import PerSource
 from pkgs.training.metrics import PixelSums, measure_overlap
 

@@ -10,7 +10,8 @@ import torch
 
 from pkgs.data.augment import augment, blur, draw, expose, warp
 from pkgs.data.config import AugmentConfig
-from pkgs.data.samples import IGNORE, Batch
+from pkgs.data.items import IGNORE
+from pkgs.data.samples import Batch
 
 BOTH, NONE = AugmentConfig(spatial=1.0, raw=1.0), AugmentConfig(spatial=0.0, raw=0.0)
 SPATIAL, RAW = AugmentConfig(spatial=1.0, raw=0.0), AugmentConfig(spatial=0.0, raw=1.0)

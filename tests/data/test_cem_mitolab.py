@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from pkgs.data.items import DataError
 from pkgs.data.readers.cem_mitolab import CemMitoLab
-from pkgs.data.whole_folder import DataError
 from tests.builders.cem_mitolab import write_cem_mitolab
 
 

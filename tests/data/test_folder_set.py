@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pkgs.data.folder_set import FolderPlan, blocks_of, convert, instances, pair_files, tiles
+from pkgs.data.items import DataError
 from pkgs.data.readers.cem_mitolab import CemMitoLab
-from pkgs.data.whole_folder import DataError
 from tests.builders.image_folder import write_image_folder
 
 

@@ -10,7 +10,7 @@ import tifffile
 from PIL import Image
 
 from pkgs.data.formats.grey_image import digest_image, read_grey, read_labels
-from pkgs.data.whole_folder import DataError
+from pkgs.data.items import DataError
 
 
 def write(path: Path, plane: np.ndarray, photometric: str = "minisblack") -> Path:

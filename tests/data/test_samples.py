@@ -10,9 +10,9 @@ import tifffile
 import torch
 
 from pkgs.data.formats.grey_image import digest_image
+from pkgs.data.items import DataError
 from pkgs.data.readers.cem_mitolab import CemMitoLab, Sample
 from pkgs.data.samples import Part, load_part
-from pkgs.data.whole_folder import DataError
 from tests.builders.cem_mitolab import write_cem_mitolab
 
 

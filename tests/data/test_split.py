@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pkgs.data.config import SplitConfig
+from pkgs.data.items import DataError
 from pkgs.data.readers.cem_mitolab import Sample
 from pkgs.data.split import Entry, assign, check_leaks, fitting, leaks, read_split, write_split
-from pkgs.data.whole_folder import DataError
 from pkgs.foundation.config import ConfigError, strict
 
 DEMO = SplitConfig(min_sources=3)

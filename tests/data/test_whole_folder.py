@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pkgs.data.whole_folder import MARK, DataError, Outcome, build_once
+from pkgs.data.items import DataError
+from pkgs.data.whole_folder import MARK, Outcome, build_once
 
 RECIPE = {"set": "x", "seed": 0}
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pkgs.data.samples import IGNORE, Part
+from pkgs.data.items import IGNORE
+from pkgs.data.samples import Part
 from pkgs.student.threshold import best_threshold, judge
 from pkgs.training.metrics import merged
 

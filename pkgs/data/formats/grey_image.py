@@ -14,7 +14,7 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from pkgs.data.whole_folder import DataError
+from pkgs.data.items import DataError
 
 TIFF_ENDINGS: Final = (".tif", ".tiff")
 OTHER_ENDINGS: Final = (".png", ".bmp", ".jpg", ".jpeg")

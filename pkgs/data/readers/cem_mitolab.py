@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, final
 
 from pkgs.data.formats.grey_image import TIFF_ENDINGS
-from pkgs.data.whole_folder import DataError
+from pkgs.data.items import DataError, listed
 
 LEVELS: Final = (Path("CEM-MitoLab/cem_mitolab"), Path("cem_mitolab"), Path())
 """Where the sources may lie below the folder that the user gave; compared without case."""
-SHOWN: Final = 20
-"""How many offending names an error lists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +77,6 @@ class CemMitoLab:
             f"{root}: holds no CEM-MitoLab layout; expected "
             "CEM-MitoLab/cem_mitolab/<source>/images/<name>.tiff and .../<source>/masks/<name>.tiff."
         )
-
-
-def listed(names: Iterable[str]) -> str:
-    """Return the first twenty names, and how many more there are."""
-    every = list(names)
-    rest = f" and {len(every) - SHOWN} more" if len(every) > SHOWN else ""
-    return ", ".join(every[:SHOWN]) + rest
 
 
 def _has_images(source: Path) -> bool:
