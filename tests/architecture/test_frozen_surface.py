@@ -1,5 +1,6 @@
 """What users depend on. Adding is a conscious edit of these lists; removing needs a line in the CHANGELOG."""
 
+import subprocess
 from pathlib import Path
 
 from pkgs.foundation import exit_codes
@@ -11,6 +12,14 @@ from pkgs.jobqueue.vocabulary import Cause, JobStatus, Wish
 ROOT = Path(__file__).parents[2]
 
 
+def shipped_table() -> str:
+    """Return Jobs.csv as it is shipped: in a checkout that was used the manager has written into it."""
+    asked = subprocess.run(
+        ["git", "show", "HEAD:Jobs.csv"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    return asked.stdout if asked.returncode == 0 else (ROOT / "Jobs.csv").read_text()
+
+
 def test_the_columns_of_jobs_csv() -> None:
     assert COLUMNS == (
         "id", "status", "command", "seeds", "conditions", "after", "gpus", "gpu_mem", "priority", "retries",
@@ -19,7 +28,7 @@ def test_the_columns_of_jobs_csv() -> None:
 
 
 def test_the_shipped_table_has_exactly_these_columns_and_all_rows_open() -> None:
-    header, *rows = (ROOT / "Jobs.csv").read_text().splitlines()
+    header, *rows = shipped_table().splitlines()
     assert tuple(header.split(",")) == COLUMNS
     assert rows
     assert all(row.split(",")[1] == "open" for row in rows)

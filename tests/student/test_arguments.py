@@ -23,7 +23,10 @@ def test_the_command_line_goes_before_the_queue() -> None:
     assert (arguments.seed, arguments.folder.path) == (4, Path("/b"))
 
 
-def test_by_hand_the_run_folder_follows_from_the_config() -> None:
+def test_by_hand_the_run_folder_follows_from_the_config(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # else runs of this checkout count as attempts
     arguments = parse([*CONFIG, "--seed", "4"], {})
     assert arguments.folder.path == Path("logs_and_checkpoints/ke/student_baseline/seed_4")
     assert arguments.attempt == 1

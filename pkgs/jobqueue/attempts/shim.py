@@ -19,7 +19,9 @@ WRITE_PAUSE_S = 1.0
 SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER: orphans of the command become our children, also after a double fork
 HARMLESS = (_signal.SIGHUP, _signal.SIGINT, _signal.SIGQUIT)
 # What the command must find as if it were started by hand: Python and we have changed these.
-TO_DEFAULT = (*HARMLESS, _signal.SIGTERM, _signal.SIGCHLD, _signal.SIGPIPE, _signal.SIGXFSZ)
+TERMINAL = (_signal.SIGTSTP, _signal.SIGTTIN, _signal.SIGTTOU)
+# a terminal multiplexer leaves these ignored, and a manager in it would pass that on
+TO_DEFAULT = (*HARMLESS, *TERMINAL, _signal.SIGTERM, _signal.SIGCHLD, _signal.SIGPIPE, _signal.SIGXFSZ)
 
 
 def become_subreaper() -> None:
