@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from pkgs.data.phantom.shapes import Body, Plane, place
+from pkgs.data.phantom.shapes import Body, Ground, Plane
 from pkgs.data.phantom.style import Style
 
 SLICES: Final = 4
@@ -26,6 +26,8 @@ BORDER_LOSS: Final = 1.15
 """More are drawn than shall be seen: some drift out of the frame, some find no room."""
 MARGIN: Final = 0.16
 """Border around the first slice, share of the side: room for the drift."""
+GAP: Final = 0.03
+"""Between two bodies, share of the canvas."""
 STRIPE_PERIOD_FLOOR_PX: Final = 2.5
 """Below two pixels stripes alias into a flat grey; matters at 64 px only."""
 TURN_PER_SLICE: Final = 0.12
@@ -63,30 +65,26 @@ def draw_scene(rng: np.random.Generator, style: Style, *, shape: tuple[int, int]
     side = shape[0]
     margin = math.ceil(MARGIN * side)
     canvas = (shape[0] + 2 * margin, shape[1] + 2 * margin)
-    bodies: list[Body] = []
+    gap_px = GAP * canvas[0]
+    ground, clear = Ground(canvas, gap_px=gap_px), Ground(canvas, gap_px=gap_px)
     mean = style.objects * BORDER_LOSS * EMPTY_EVERY / (EMPTY_EVERY - 1)
     count = 0 if empty else 1 + int(rng.poisson(mean - 1))
     for number in range(count):
         # the first lies well inside, so that it is seen in all four slices
-        _try_to_place(
-            bodies, partial(_capsule, rng, style, shape=shape, inset=-0.01 if number else 0.22), canvas
-        )
-    mitochondria = list(bodies)
+        _try_to_place(ground, partial(_capsule, rng, style, shape=shape, inset=-0.01 if number else 0.22))
+    mitochondria = list(ground.bodies)
     for _ in range(1 + int(rng.poisson(1.1 * style.objects))):
-        _try_to_place(
-            bodies, partial(_disc, rng, (1.2 * style.width, 2.0 * style.width), shape=shape), canvas
-        )
-    vesicles: list[Body] = []
+        _try_to_place(ground, partial(_disc, rng, (1.2 * style.width, 2.0 * style.width), shape=shape))
     for _ in range(int(rng.integers(4, 13))):
-        _try_to_place(vesicles, partial(_disc, rng, (0.02, 0.035), shape=shape), canvas)
+        _try_to_place(clear, partial(_disc, rng, (0.02, 0.035), shape=shape))
     speed, heading = rng.uniform(0.015, 0.04) * side, rng.uniform(0, 2 * math.pi)
     return Scene(
         style=style,
         side=side,
         canvas=canvas,
         mitochondria=mitochondria,
-        distractors=bodies[len(mitochondria) :],
-        vesicles=vesicles,
+        distractors=ground.bodies[len(mitochondria) :],
+        vesicles=clear.bodies,
         coarse=(_field(rng, canvas, 0.12 * side), _field(rng, canvas, 0.12 * side)),
         fine=(_field(rng, canvas, 0.03 * side), _field(rng, canvas, 0.03 * side)),
         membranes=[
@@ -97,11 +95,10 @@ def draw_scene(rng: np.random.Generator, style: Style, *, shape: tuple[int, int]
     )
 
 
-def _try_to_place(bodies: list[Body], draw: Callable[[], Body], canvas: tuple[int, int]) -> None:
+def _try_to_place(ground: Ground, draw: Callable[[], Body]) -> None:
     """Place one more body; where 40 draws find no room, the scene stays with fewer."""
-    gap_px = 0.03 * canvas[0]
     for _ in range(40):
-        if place(bodies, draw(), shape=canvas, gap_px=gap_px):
+        if ground.place(draw()):
             return
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +44,7 @@ class Body:
 
     def along(self, shape: tuple[int, int]) -> tuple[Plane, Plane]:
         """Return each pixel's position along the axis and off it."""
-        rows, columns = np.mgrid[0 : shape[0], 0 : shape[1]]
+        rows, columns = _pixels(shape)
         down, right = rows - self.y, columns - self.x
         along = right * math.cos(self.angle) + down * math.sin(self.angle)
         off = down * math.cos(self.angle) - right * math.sin(self.angle)
@@ -55,10 +57,27 @@ class Body:
         return np.hypot(beyond, off) - self.width / 2
 
 
-def place(bodies: list[Body], candidate: Body, *, shape: tuple[int, int], gap_px: float) -> bool:
-    """Append `candidate` unless it comes closer than `gap_px` to another body; say whether it did."""
-    near = candidate.distance(shape) < gap_px / 2
-    if any(bool((near & (body.distance(shape) < gap_px / 2)).any()) for body in bodies):
-        return False
-    bodies.append(candidate)
-    return True
+@final
+class Ground:
+    """What is taken on a canvas: each body with half the gap around it, remembered and not drawn again."""
+
+    def __init__(self, shape: tuple[int, int], *, gap_px: float) -> None:
+        self.shape = shape
+        self.gap_px = gap_px
+        self.bodies: list[Body] = []
+        self._taken = np.zeros(shape, dtype=np.bool_)
+
+    def place(self, candidate: Body) -> bool:
+        """Take up `candidate` unless it comes closer than the gap to another body; say whether it did."""
+        near = candidate.distance(self.shape) < self.gap_px / 2
+        if bool((near & self._taken).any()):
+            return False
+        self.bodies.append(candidate)
+        self._taken |= near
+        return True
+
+
+@lru_cache(maxsize=4)
+def _pixels(shape: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    rows, columns = np.mgrid[0 : shape[0], 0 : shape[1]]
+    return rows, columns
