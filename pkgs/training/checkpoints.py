@@ -6,6 +6,7 @@ The state is only what `torch.load(weights_only=True)` reads: tensors, numbers, 
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -175,7 +176,15 @@ def encode_tensors(tensors: Mapping[str, Tensor], *, about: Mapping[str, str] | 
         key: value.detach().cpu().clone(memory_format=torch.contiguous_format)
         for key, value in tensors.items()
     }
-    return safetensors.torch.save(whole, metadata=dict(about or {}))
+    return _in_fixed_order(safetensors.torch.save(whole, metadata=dict(about or {})))
+
+
+def _in_fixed_order(raw: bytes) -> bytes:
+    """Sort the file's header: safetensors writes metadata in any order, and equal weights would differ."""
+    size = int.from_bytes(raw[:8], "little")
+    header = json.dumps(json.loads(raw[8 : 8 + size]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)  # the format aligns what follows
+    return len(header).to_bytes(8, "little") + header + raw[8 + size :]
 
 
 def bare(key: str) -> str:

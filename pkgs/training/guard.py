@@ -77,7 +77,7 @@ class Guard:
             bad = (self._first < 0) & ~torch.isfinite(watched)
             self._first.copy_(torch.where(bad, update, self._first))
             fine = (self._first < 0).int()
-            kept = torch._foreach_mul([weight.detach() for weight in weights], 1)
+            kept = [weight.detach().clone() for weight in weights]
             _times([weight.grad for weight in weights if weight.grad is not None], fine)
             step()
             _choose([weight.detach() for weight in weights], kept, fine)
@@ -103,7 +103,8 @@ class Guard:
 
 def _times(tensors: Sequence[Tensor], one: Tensor) -> None:
     """Multiply the bits of all tensors, in place, by `one`, which is 1 or 0: NaN becomes 0 as well."""
-    torch._foreach_mul_([tensor.view(BITS[tensor.element_size()]) for tensor in tensors], one)
+    if tensors:
+        torch._foreach_mul_([tensor.view(BITS[tensor.element_size()]) for tensor in tensors], one)
 
 
 def _choose(tensors: Sequence[Tensor], others: Sequence[Tensor], one: Tensor) -> None:

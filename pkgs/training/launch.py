@@ -73,7 +73,12 @@ def run_through_torchrun(module: str, argv: Sequence[str], *, processes: int, st
 
 
 def note_exit_code(code: int) -> int:
-    """Leave the exit code for the process that started torchrun, and return it."""
-    if NOTE in os.environ and os.environ.get("RANK") == "0":
+    """Leave the first process's code for the one that started torchrun; return what this one exits with.
+
+    Torchrun takes every code but 0 for a crash, prints its trace and ends the others: only errors are that.
+    """
+    if NOTE not in os.environ:
+        return code
+    if os.environ.get("RANK") == "0":
         Path(os.environ[NOTE]).write_text(str(code))
-    return code
+    return exit_codes.OK if code in {exit_codes.STOPPED, exit_codes.NAN} else code

@@ -20,7 +20,7 @@ from pkgs.training.stop import Stopped, StopRequest
 from pkgs.training.tables import CLOCK, Table
 
 CPU = torch.device("cpu")
-TRAIN = (*CLOCK, "loss", "grad_norm", "samples_seen", "loss_second", "grad_norm_second", "lr_second")
+TRAIN = (*CLOCK, "loss", "grad_norm", "mean_weight", "loss_second", "grad_norm_second", "lr_second")
 VAL = (*CLOCK, "nll", "iou")
 
 
@@ -76,8 +76,8 @@ class Line:
     def _loss(self, network: nn.Module, batch: Tensor) -> StepLoss:
         x, weight = batch[:, :2], batch[:, 2]
         off = network(x).float()[:, 0] - x.sum(dim=1)
-        seen = (weight.sum(), torch.ones(()))
-        return StepLoss((weight * off**2).sum(), weight.sum(), {"samples_seen": seen} if self.uneven else {})
+        seen = ((weight * weight).sum(), weight.sum())
+        return StepLoss((weight * off**2).sum(), weight.sum(), {"mean_weight": seen} if self.uneven else {})
 
     def evidence(self, batch: Tensor, /) -> Mapping[str, Tensor]:
         return {"x": batch}

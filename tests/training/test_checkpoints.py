@@ -206,3 +206,11 @@ def test_a_checkpoint_cut_at_every_block_falls_back(tmp_path: Path) -> None:
         assert weight_of(tmp_path) == 1
     path.write_bytes(content)
     assert weight_of(tmp_path) == 2
+
+
+def test_equal_weights_are_equal_files() -> None:
+    network = nn.Conv2d(3, 4, 3)
+    about = dict.fromkeys("abcdefgh", "x")
+    files = [encode_weights(network, about=about) for _ in range(5)]
+    assert len(set(files)) == 1
+    assert torch.equal(safetensors.torch.load(files[0])["weight"], network.weight)

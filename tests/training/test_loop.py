@@ -83,7 +83,7 @@ def test_scalars_are_logged_as_sum_over_weight_since_the_last_line(tmp_path: Pat
     loop.run()
     rows = last_rows(tmp_path / "train.csv")
     assert [row["step"] for row in rows] == ["3", "6"]
-    assert [row["samples_seen"] for row in rows] == ["3", "3"]  # draws 0, 1, 2 weigh 0 + 1 + 2
+    assert [row["mean_weight"] for row in rows] == ["1.66666667"] * 2  # (0 + 1 + 4) / (0 + 1 + 2)
 
 
 def test_clipping_cuts_the_gradient_and_logs_the_norm_before(tmp_path: Path) -> None:
