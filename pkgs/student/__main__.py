@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pkgs.data.whole_folder import MARK
 from pkgs.foundation import exit_codes
@@ -33,8 +34,13 @@ from pkgs.training.tables import Cell, Table, render
 
 if TYPE_CHECKING:
     from pkgs.data.samples import Part
-    from pkgs.student.step import Student
-    from pkgs.training.loop import Loop, Places
+    from pkgs.student.step import Shown, Student
+    from pkgs.training.loop import Loop
+    from pkgs.training.ranks import Ranks
+    from pkgs.training.state import Places
+
+
+MODULE: Final = "pkgs.student"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +48,7 @@ class Joined:
     """The parts of a run, put together."""
 
     student: Student
-    loop: Loop
+    loop: Loop[Shown]
     test: Part
 
 
@@ -64,34 +70,62 @@ def main(argv: list[str]) -> int:
         return _refuse(faults)
     if arguments.check:
         return _say(f"{arguments.config}: config and data are fine.")
-    if is_finished(arguments.folder):
+    if is_finished(arguments.folder) and arguments.replay_nan is None:
         return _say(f"{arguments.folder.path}: finished already, nothing to do.")
     return _train(arguments, config, stop=stop)
 
 
 def _train(arguments: Arguments, config: StudentConfig, *, stop: StopRequest) -> int:
+    """Train in this process, or in as many as `parallel: ddp` asks for."""
+    from pkgs.training import launch  # noqa: PLC0415 - torch
+    from pkgs.training.ranks import join  # noqa: PLC0415
+    from pkgs.training.replicas import pick_device  # noqa: PLC0415
+
+    try:
+        device = pick_device(arguments.device)
+        processes = launch.processes_to_start(config.training, device=device)
+        if processes and arguments.replay_nan is None:
+            return launch.run_through_torchrun(MODULE, arguments.words, processes=processes, stop=stop)
+        ranks = join(config.training, device=device)
+    except ValueError as error:
+        return _refuse([str(error)])
+    code = _train_here(arguments, config, stop=stop, ranks=ranks)
+    ranks.leave(wait=code in {exit_codes.STOPPED, exit_codes.NAN})
+    return launch.note_exit_code(code)
+
+
+def _train_here(arguments: Arguments, config: StudentConfig, *, stop: StopRequest, ranks: Ranks) -> int:
     """Train from wherever the run is to its end, then judge it; every way out has its exit code."""
     from pkgs.training.nan import NotFiniteError  # noqa: PLC0415 - torch
 
     arguments.folder.path.mkdir(parents=True, exist_ok=True)
-    heart = Heartbeat(arguments.folder, title=f"{arguments.config.stem} seed {arguments.seed}")
+    title = f"{arguments.config.stem} seed {arguments.seed}"
+    heart = Heartbeat(arguments.folder, title=title, quiet=not ranks.first)
     try:
-        joined = _join(arguments, config, heart=heart, stop=stop)
+        joined = _join(arguments, config, heart=heart, stop=stop, ranks=ranks)
+        if arguments.replay_nan is not None:
+            return _say("\n".join(joined.loop.replay(arguments.replay_nan)))
         with heart:
             joined.loop.run()
-            _judge(joined, arguments, config)
+            if ranks.first:
+                _judge(joined, arguments, config)
     except Stopped:
-        _say(f"{heart.title}: stopped at step {heart.step}; the same command goes on from there.")
+        heart.say(f"{heart.title}: stopped at step {heart.step}; the same command goes on from there.")
         return exit_codes.STOPPED
     except NotFiniteError as error:
-        sys.stderr.write(f"{error}\n")
-        return exit_codes.NAN
+        return _fail(str(error), exit_codes.NAN, ranks=ranks)
     except ValueError as error:
-        return _refuse([str(error)])
+        return _fail(str(error), exit_codes.USAGE, ranks=ranks)
+    except OSError as error:
+        what = f"{error.filename or arguments.folder.path}: {error.strerror or error}"
+        rest = "The last checkpoint stays valid; mend this and give the same command to go on from there."
+        return _fail(f"{what}. {rest}", exit_codes.FAILED, ranks=ranks)
     return exit_codes.OK
 
 
-def _join(arguments: Arguments, config: StudentConfig, *, heart: Heartbeat, stop: StopRequest) -> Joined:
+def _join(
+    arguments: Arguments, config: StudentConfig, *, heart: Heartbeat, stop: StopRequest, ranks: Ranks
+) -> Joined:
     """Load data and network, write down what they are, and go back to the last checkpoint.
 
     Raises:
@@ -100,37 +134,60 @@ def _join(arguments: Arguments, config: StudentConfig, *, heart: Heartbeat, stop
     """
     import torch  # noqa: PLC0415 - seconds; `--check` and errors come without it
 
-    from pkgs.data.samples import load_part  # noqa: PLC0415
     from pkgs.foundation.seeds import Purpose, derive  # noqa: PLC0415
     from pkgs.models.catalog import build_student  # noqa: PLC0415
     from pkgs.student.step import Student  # noqa: PLC0415
     from pkgs.training.loop import Loop  # noqa: PLC0415
-    from pkgs.training.replicas import pick_device, set_numerics  # noqa: PLC0415
+    from pkgs.training.numerics import cannot_obey, set_numerics  # noqa: PLC0415
+    from pkgs.training.ranks import without_effect  # noqa: PLC0415
 
     def check() -> None:
         heart.beat()
-        stop.check()
+        if ranks.world == 1:  # several leave together, where the loop asks them all
+            stop.check()
 
-    device = pick_device(arguments.device)
-    set_numerics(threads=config.training.threads)
-    inputs = find(config.data, tick=check)
+    numerics = set_numerics(config.training)
+    inputs, (train, val, test) = _load(config, heart=heart, check=check, ranks=ranks)
+    share = train.foreground_share if config.model.init_prior else None
+    network = build_student(config.model.name, seed=arguments.seed, foreground_share=share).to(ranks.device)
+    others = [ranks.rank] if ranks.rank else []  # what networks draw on their own, dropout: by process
+    torch.manual_seed(derive(arguments.seed, Purpose.INIT, "library", *others))
+    for warning in without_effect(config.training, ranks):
+        heart.say(f"Warning: {warning}")
+    student = Student(
+        network, config, seed=arguments.seed, train=train, val=val, ranks=ranks, check=check, say=heart.say
+    )
+    if config.training.deterministic and ranks.device.type == "cuda":
+        for layer in cannot_obey(student.modules):
+            heart.say(f"Warning: training.deterministic: {layer} has no exact backward on CUDA.")
+    places = _places(arguments, config, fingerprint=inputs.fingerprint)
+    loop = Loop(student, config.training, places=places, heart=heart, stop=stop, ranks=ranks)
+    if arguments.replay_nan is None:
+        if ranks.first:
+            _write_down(arguments, config, inputs=inputs, numerics=numerics)
+        if loop.resume():
+            heart.say(f"{heart.title}: going on from step {loop.state.step} of {loop.steps}.")
+    return Joined(student, loop, test)
+
+
+def _load(
+    config: StudentConfig, *, heart: Heartbeat, check: Callable[[], None], ranks: Ranks
+) -> tuple[Inputs, list[Part]]:
+    """Return the data and train, val and test; of these one batch each in a short training."""
+    from pkgs.data.samples import load_part  # noqa: PLC0415 - torch
+    from pkgs.student.step import cut  # noqa: PLC0415
+
+    with ranks.first_goes_first():  # it may write the split file
+        inputs = find(config.data, tick=check)
     for warning in inputs.warnings:
         heart.say(f"Warning: {warning}")
-    train, val, test = (
+    parts = [
         load_part(inputs.part(name), size_px=config.data.size_px, digests=inputs.digests, tick=check)
         for name in ("train", "val", "test")
-    )
-    share = train.foreground_share if config.model.init_prior else None
-    network = build_student(config.model.name, seed=arguments.seed, foreground_share=share).to(device)
-    torch.manual_seed(
-        derive(arguments.seed, Purpose.INIT, "library")
-    )  # what networks draw on their own: dropout
-    student = Student(network, config, seed=arguments.seed, train=train, val=val, device=device, check=check)
-    loop = Loop(student, config.training, places=_places(arguments), heart=heart, stop=stop)
-    _write_down(arguments, config, inputs=inputs)
-    if loop.resume():
-        heart.say(f"{heart.title}: going on from step {loop.state.step} of {loop.steps}.")
-    return Joined(student, loop, test)
+    ]
+    if config.training.short_training:
+        parts = [cut(part, range(config.training.batch_samples)) for part in parts]
+    return inputs, parts
 
 
 def _judge(joined: Joined, arguments: Arguments, config: StudentConfig) -> None:
@@ -163,7 +220,9 @@ def _judge(joined: Joined, arguments: Arguments, config: StudentConfig) -> None:
     )
 
 
-def _write_down(arguments: Arguments, config: StudentConfig, *, inputs: Inputs) -> None:
+def _write_down(
+    arguments: Arguments, config: StudentConfig, *, inputs: Inputs, numerics: Mapping[str, object]
+) -> None:
     """Keep the resolved settings and where everything comes from, before the first step."""
     import torch  # noqa: PLC0415
 
@@ -176,12 +235,13 @@ def _write_down(arguments: Arguments, config: StudentConfig, *, inputs: Inputs) 
     mark = read_json(Path(config.data.root) / MARK)
     synthetic = isinstance(mark, dict) and mark.get("synthetic") is True
     data = {"root": config.data.root, "split": config.data.split.file_name, "synthetic": synthetic}
-    write_json(arguments.folder.provenance, {**told, "data": data})
+    write_json(arguments.folder.provenance, {**told, "data": data, "numerics": numerics})
     write_whole(arguments.folder.config, dump_yaml(config))
 
 
-def _places(arguments: Arguments) -> Places:
-    from pkgs.training.loop import Places  # noqa: PLC0415 - torch
+def _places(arguments: Arguments, config: StudentConfig, *, fingerprint: str) -> Places:
+    from pkgs.training.checkpoints import DATA_DIGEST  # noqa: PLC0415 - torch
+    from pkgs.training.state import Places  # noqa: PLC0415
 
     folder = arguments.folder
     return Places(
@@ -190,7 +250,8 @@ def _places(arguments: Arguments) -> Places:
         val=Table(folder.val_csv, VAL_COLUMNS),
         nan=folder.attempt(arguments.attempt).nan,
         attempt=arguments.attempt,
-        command=tuple(sys.argv),
+        command=("python", "-m", MODULE, *arguments.words),
+        about={"config_digest": digest(config), DATA_DIGEST: fingerprint, "model": config.model.name},
     )
 
 
@@ -198,6 +259,12 @@ def _refuse(faults: list[str]) -> int:
     """Tell all problems at once."""
     sys.stderr.write("\n".join(faults) + "\n")
     return exit_codes.USAGE
+
+
+def _fail(sentence: str, code: int, *, ranks: Ranks) -> int:
+    if ranks.first:
+        sys.stderr.write(sentence + "\n")
+    return code
 
 
 def _say(sentence: str) -> int:

@@ -25,11 +25,21 @@ class Arguments:
     check: bool
     attempt: int
     root: str
+    replay_nan: Path | None = None
 
     @property
     def variables(self) -> dict[str, str]:
         """What `{…}` stands for in the configuration."""
         return {"seed": str(self.seed), "root": self.root}
+
+    @property
+    def words(self) -> list[str]:
+        """The command line that means the same without the queue's environment."""
+        return [
+            *("--config", str(self.config), "--seed", str(self.seed), "--run-dir", str(self.folder.path)),
+            *(word for override in self.overrides for word in ("--set", override)),
+            *("--device", self.device),
+        ]
 
 
 def parse(argv: Sequence[str], environment: Mapping[str, str]) -> Arguments:
@@ -54,6 +64,12 @@ def parse(argv: Sequence[str], environment: Mapping[str, str]) -> Arguments:
     parser.add_argument(
         "--check", action="store_true", help="look at config, data and checkpoints; train nothing"
     )
+    parser.add_argument(
+        "--replay-nan",
+        type=Path,
+        metavar="FOLDER",
+        help="compute the step again that the NaN guard kept in attempts/<k>/nan; train nothing",
+    )
     given = parser.parse_args(argv)
     root = environment.get("QUEUE_ROOT") or DEFAULT_ROOT
     folder = _folder(given, environment, root)
@@ -67,6 +83,7 @@ def parse(argv: Sequence[str], environment: Mapping[str, str]) -> Arguments:
         check=given.check,
         attempt=int(attempt) if attempt.isdecimal() else folder.newest_attempt() + 1,
         root=root,
+        replay_nan=given.replay_nan,
     )
 
 

@@ -6,21 +6,32 @@ changes out. What compares conditions afterwards stands in `evaluation`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import final
 
 import torch
 from torch import Tensor, nn
 
-from pkgs.data.augment import augment, draw
+from pkgs.data.augment import Draws, augment, draw
 from pkgs.data.draws import draw_indices
 from pkgs.data.samples import Batch, Part
 from pkgs.losses.segmentation import bce_sum
 from pkgs.student.config import StudentConfig
-from pkgs.student.evaluation import evaluate
-from pkgs.training.loop import StepLoss
-from pkgs.training.metrics import merged
-from pkgs.training.replicas import Replica, spread
+from pkgs.student.evaluation import PerSource, evaluate
+from pkgs.training.feed import pieces
+from pkgs.training.method import StepLoss, TrainedPart
+from pkgs.training.metrics import PixelSums, merged
+from pkgs.training.ranks import Ranks
+from pkgs.training.replicas import placed
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Samples, and once they are prepared, how they were changed."""
+
+    samples: Batch
+    changes: Draws | None = None
 
 
 @final
@@ -35,38 +46,72 @@ class Student:
         seed: int,
         train: Part,
         val: Part,
-        device: torch.device,
+        ranks: Ranks,
         check: Callable[[], None],
+        say: Callable[[str], None],
     ) -> None:
         self.network, self.config, self.seed = network, config, seed
-        self.train, self.val, self.device, self.check = train, val, device, check
-        self.replica = spread(Replica(network, bce_sum), device)
+        self.train, self.val, self.ranks, self.check = train, val, ranks, check
+        self.replica = placed(network, bce_sum, config=config.training, ranks=ranks, say=say)
 
     @property
     def modules(self) -> Mapping[str, nn.Module]:
         return {"student": self.network}
 
     @property
+    def parts(self) -> Sequence[TrainedPart[Shown]]:
+        training = self.config.training
+        return [TrainedPart("student", ("student",), training.optimiser, training.schedule, self.loss)]
+
+    @property
     def samples(self) -> int:
         return len(self.train)
 
-    def batch(self, step: int) -> Batch:
-        """Return the batch of `step`: a function of the seed and the number of the draw, nothing else."""
-        size = self.config.training.batch_samples
-        indices = draw_indices(self.seed, step * size, batch=size, count=len(self.train))
-        changes = draw(self.config.augment, self.seed, first=step * size, batch=size)
-        return augment(self.train.batch(indices).to(self.device), changes)
+    def fetch(self, draws: range, /) -> Shown:
+        indices = draw_indices(self.seed, draws.start, batch=len(draws), count=len(self.train))
+        return Shown(self.train.batch(indices))
 
-    def loss(self, step: int) -> StepLoss:
-        batch = self.batch(step)
-        total, weight = self.replica(batch.image_B1HW, batch.label_BHW)
+    def prepare(self, batch: Shown, /, *, draws: range) -> Shown:
+        changes = draw(self.config.augment, self.seed, first=draws.start, batch=len(draws))
+        return Shown(augment(batch.samples.to(self.ranks.device), changes), changes)
+
+    def loss(self, batch: Shown) -> StepLoss:
+        total, weight = self.replica(batch.samples.image_B1HW, batch.samples.label_BHW)
         return StepLoss(total, weight)
 
-    def inputs(self, step: int) -> Mapping[str, Tensor]:
-        batch = self.batch(step)
-        return {"image_B1HW": batch.image_B1HW, "label_BHW": batch.label_BHW}
+    def evidence(self, batch: Shown, /) -> Mapping[str, Tensor]:
+        drawn = batch.changes
+        parameters = {} if drawn is None else {f.name: getattr(drawn, f.name) for f in fields(drawn)}
+        return {
+            "image_B1HW": batch.samples.image_B1HW,
+            "label_BHW": batch.samples.label_BHW,
+            **{name: torch.from_numpy(values) for name, values in parameters.items()},
+        }
 
     def validate(self) -> Mapping[str, float]:
+        """Return the pooled scores on val; each process measures its neighbours of the images."""
+        mine = pieces(range(len(self.val)), count=self.ranks.world)[self.ranks.rank]
         size = self.config.training.batch_samples
-        per_source = evaluate(self.network, self.val, batch=size, check=self.check)
-        return merged(per_source.values()).scores()
+        per_source = evaluate(self.network, cut(self.val, mine), batch=size, check=self.check)
+        return merged(summed(self.ranks.gathered(per_source)).values()).scores()
+
+
+def cut(part: Part, places: range) -> Part:
+    """Return some neighbours of a part, without a copy."""
+    chosen = slice(places.start, places.stop)
+    return replace(
+        part,
+        ids=part.ids[chosen],
+        sources=part.sources[chosen],
+        images_NHW=part.images_NHW[chosen],
+        labels_NHW=part.labels_NHW[chosen],
+    )
+
+
+def summed(shares: Sequence[PerSource]) -> PerSource:
+    """Return the sums of every source over all shares."""
+    whole: PerSource = {}
+    for share in shares:
+        for source, sums in share.items():
+            whole[source] = whole.get(source, PixelSums()) + sums
+    return whole

@@ -17,6 +17,7 @@ from pkgs.foundation.files import read_json, sync_folder, write_json, write_whol
 
 Name = Literal["last", "best"]
 DIGESTS: Final = "digests.json"
+DIGITS: Final = 32
 KEPT: Final = 2
 """The folder that the link shows, and the one before."""
 
@@ -41,8 +42,7 @@ def publish(checkpoints: Path, name: Name, *, step: int, files: Mapping[str, byt
         raise
     sync_folder(checkpoints)
     _point(checkpoints, name, to=folder.name)
-    for old in _folders(checkpoints, name)[:-KEPT]:
-        shutil.rmtree(old)
+    _tidy(checkpoints, name)
     return folder
 
 
@@ -68,12 +68,21 @@ def fault_of(folder: Path) -> str | None:
         return f"{DIGESTS} is missing or damaged"
     for file_name, digest in digests.items():
         try:
-            content = (folder / str(file_name)).read_bytes()
+            with (folder / str(file_name)).open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()[:DIGITS]
         except OSError as error:
             return f"{file_name} cannot be read ({error.strerror})"
-        if _digest(content) != digest:
+        if found != digest:
             return f"{file_name} is damaged"
     return None
+
+
+def _tidy(checkpoints: Path, name: Name) -> None:
+    """Delete all but the newest whole folders; one that a crash left unfinished is no spare."""
+    whole = [folder for folder in _folders(checkpoints, name) if (folder / DIGESTS).exists()]
+    for folder in _folders(checkpoints, name):
+        if folder not in whole[-KEPT:]:
+            shutil.rmtree(folder)
 
 
 def _point(checkpoints: Path, name: Name, *, to: str) -> None:
@@ -100,4 +109,4 @@ def _unused(checkpoints: Path, wish: str) -> Path:
 
 
 def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()[:32]
+    return hashlib.sha256(content).hexdigest()[:DIGITS]

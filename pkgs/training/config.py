@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from pkgs.foundation.config import Section
 from pkgs.training.durations import Duration
@@ -41,6 +42,22 @@ class ScheduleConfig(Section):
         return self
 
 
+class BestConfig(Section):
+    """Which validation `best` shows."""
+
+    metric: str = "nll"
+    """A column of val.csv."""
+
+    mode: Literal["min", "max"] = "min"
+    """Whether lower or higher is better; the first validation always counts."""
+
+    def improves(self, value: float, *, on: float) -> bool:
+        """Say whether `value` is better than `on`; a number is better than NaN."""
+        if math.isnan(on):
+            return not math.isnan(value)
+        return value < on if self.mode == "min" else value > on
+
+
 class TrainingConfig(Section):
     """How long, how much at once, how fast."""
 
@@ -48,8 +65,16 @@ class TrainingConfig(Section):
     """`300 steps` or `100 epochs`."""
 
     batch_samples: int = Field(default=16, ge=1)
+    """Samples of one step, over all devices and processes together."""
+
+    accumulate: int = Field(default=1, ge=1)
+    """Micro-batches in which a step is computed: more need less memory, and give the same gradient."""
+
     optimiser: OptimiserConfig = OptimiserConfig()
     schedule: ScheduleConfig = ScheduleConfig()
+
+    clip_norm: float = Field(default=0.0, ge=0)
+    """Largest norm of a step's gradient; 0: not clipped. The norm is logged either way."""
 
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """Number format of the network's forward pass; losses and metrics stay in fp32."""
@@ -57,14 +82,57 @@ class TrainingConfig(Section):
     validate_every: str = "1 epochs"
     """When val is measured, `best` is chosen and `last` is saved. The last step is always due."""
 
+    save_every: str = ""
+    """When `last` is saved besides, for instance `200 steps`; empty: with each validation only."""
+
+    best: BestConfig = BestConfig()
+
+    patience: int = Field(default=0, ge=0)
+    """Validations in a row without a new best after which the training ends; 0: never."""
+
     log_every: str = "10 steps"
     """How often a line goes to train.csv; losses are averaged in between."""
+
+    parallel: Literal["auto", "dp", "ddp", "none"] = "auto"
+    """`dp`: threads of one process; `ddp`: a process per device; `none`: one device. `auto`: `ddp` under
+    torchrun, else `dp` where several GPUs are visible."""
+
+    processes: int = Field(default=0, ge=0)
+    """How many `ddp` starts; 0: one per visible GPU. On a CPU it must be named."""
+
+    compile: Literal["off", "auto"] = "off"
+    """`auto`: torch.compile on CUDA; what cannot be compiled runs as it is, with one warning."""
+
+    channels_last: bool = False
+    """Lay images out with channels last: faster convolutions on recent GPUs in bf16 and fp16."""
+
+    tf32: bool = False
+    """Let fp32 multiplications on GPUs round to 10 bits of mantissa."""
+
+    deterministic: bool = False
+    """On a GPU: the same bits in every run, at a price; what cannot obey is listed at the start."""
 
     threads: int = Field(default=0, ge=0)
     """CPU threads of torch; 0: as the environment says (OMP_NUM_THREADS)."""
 
+    debug: bool = False
+    """Find faults: anomaly detection in the backward pass, nothing read ahead, data errors raised."""
+
+    short_training: bool = False
+    """One batch each of train, val and test: shows in seconds whether everything fits together."""
+
+    @field_validator("compile", mode="before")
+    @classmethod
+    def _off_is_a_word(cls, value: object) -> object:
+        return "off" if value is False else value  # YAML 1.1 reads `off` as false
+
     @model_validator(mode="after")
     def _durations_can_be_read(self) -> Self:
-        for text in (self.length, self.validate_every, self.log_every):
+        for text in (self.length, self.validate_every, self.log_every, self.save_every or "1 step"):
             Duration.parse(text)
+        if self.accumulate > self.batch_samples:
+            raise ValueError(
+                f"accumulate is {self.accumulate}, batch_samples {self.batch_samples}: "
+                "each micro-batch needs at least one sample"
+            )
         return self

@@ -18,24 +18,34 @@ FILE_EVERY_S: Final = 1.0
 """progress.json is replaced at most this often."""
 LINE_EVERY_S: Final = 10.0
 """Without a terminal a line is printed at most this often."""
+BAR_EVERY_S: Final = 0.1
+"""The bar moves at most this often."""
 
 
 @final
 class Heartbeat:
-    """Shows how far the run is. Use as a context: the bar ends with it."""
+    """Shows how far the run is. Use as a context: the bar ends with it.
 
-    def __init__(self, folder: RunFolder, *, title: str, steps: int = 0) -> None:
+    Args:
+        folder: Of the run.
+        title: What people call it.
+        steps: How many there will be.
+        quiet: Neither writes nor speaks: all processes of a run but the first.
+    """
+
+    def __init__(self, folder: RunFolder, *, title: str, steps: int = 0, quiet: bool = False) -> None:
         self.folder = folder
         self.steps = steps
         self.title = title
         self.step = self.epoch = 0
         self.metrics: dict[str, float] = {}
         self.seconds_per_step: float | None = None
-        self._file_at = self._line_at = float("-inf")
+        self.quiet = quiet
+        self._file_at = self._line_at = self._bar_at = float("-inf")
         self._bar: Bar | None = None
 
     def __enter__(self) -> Self:
-        if sys.stdout.isatty():
+        if sys.stdout.isatty() and not self.quiet:
             from rich import progress  # noqa: PLC0415 - only where somebody looks
 
             columns = (
@@ -72,18 +82,23 @@ class Heartbeat:
 
     def beat(self, *, final: bool = False) -> None:
         """Refresh file and screen if it is time, or if this is the last time."""
+        if self.quiet:
+            return
         now = time.monotonic()
         if final or now - self._file_at >= FILE_EVERY_S:
             self._file_at = now
             write_progress(self.folder, self._progress())
-        if self._bar is not None:
+        if self._bar is not None and (final or now - self._bar_at >= BAR_EVERY_S):
+            self._bar_at = now
             self._bar.update(self._bar.task_ids[0], completed=self.step, metrics=self._told())
-        elif self.steps and (final or now - self._line_at >= LINE_EVERY_S):
+        elif self._bar is None and self.steps and (final or now - self._line_at >= LINE_EVERY_S):
             self._line_at = now
             self.say(f"{self.title}: step {self.step} of {self.steps}  {self._told()}".rstrip())
 
     def say(self, sentence: str) -> None:
         """Print one line, above the bar where there is one."""
+        if self.quiet:
+            return
         if self._bar is not None:
             self._bar.console.print(sentence, highlight=False, markup=False)
         else:

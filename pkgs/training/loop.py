@@ -5,241 +5,289 @@ Three plus three steps equal six, bit for bit on a CPU: all that it needs to go 
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol, final
-
-import torch
-from torch import Tensor, nn
+from typing import Any, Generic, Protocol, TypeVar, final
 
 from pkgs.training import checkpoints as stored
 from pkgs.training.checkpoint_folder import Name
 from pkgs.training.config import TrainingConfig
-from pkgs.training.durations import Duration, is_due
+from pkgs.training.durations import is_due
+from pkgs.training.feed import AHEAD_STEPS, Feed, pieces
+from pkgs.training.generators import generators, preserved_generators, restore_generators
+from pkgs.training.guard import Guard, Tripped
 from pkgs.training.heartbeat import Heartbeat
-from pkgs.training.nan import NotFiniteError, keep_evidence
-from pkgs.training.schedule import build_optimiser, lr_at, set_lr
+from pkgs.training.method import Method
+from pkgs.training.nan import NotFiniteError, keep_evidence, replay_evidence
+from pkgs.training.ranks import Ranks, check_shares
+from pkgs.training.running import Running
+from pkgs.training.state import Cadence, Places, State
 from pkgs.training.stop import Stopped, StopRequest
-from pkgs.training.tables import Table
+from pkgs.training.tables import Cell, Table
+from pkgs.training.updates import updates_of
 
-AUTOCAST: Final = {"bf16": torch.bfloat16, "fp16": torch.float16}
-
-
-@dataclass(frozen=True, slots=True)
-class StepLoss:
-    """What a method makes of one batch: the loss as sum and weight."""
-
-    total: Tensor
-    weight: Tensor
+B = TypeVar("B")
 
 
-class Method(Protocol):
-    """What makes a training the training that it is."""
+class Follower(Protocol):
+    """What goes along with the weights, such as a moving average: told of each step, saved, resumed."""
 
-    @property
-    def modules(self) -> Mapping[str, nn.Module]:
-        """The networks whose weights are saved, by the name of their file."""
+    def follow(self, step: int, /) -> None:
+        """Take note of the step that was just made; those that fp16 skipped are not told."""
 
-    @property
-    def samples(self) -> int:
-        """Number of training samples: the length of an epoch."""
+    def state_dict(self) -> Mapping[str, Any]: ...
 
-    def loss(self, step: int) -> StepLoss:
-        """Return the loss of the batch of `step`."""
-
-    def inputs(self, step: int) -> Mapping[str, Tensor]:
-        """Return the batch of `step` once more, to be kept after a NaN."""
-
-    def validate(self) -> Mapping[str, float]:
-        """Return the scores on val; `nll` decides about `best`, lower is better."""
-
-
-@dataclass(frozen=True, slots=True)
-class Places:
-    """Where the loop writes."""
-
-    checkpoints: Path
-    train: Table
-    val: Table
-    nan: Path
-    attempt: int
-    command: tuple[str, ...]
-
-
-@dataclass(slots=True)
-class State:
-    """Where the loop is; saved and resumed whole."""
-
-    step: int = 0
-    validated: int = 0
-    """Step of the last validation that came to its end."""
-    best: float = math.inf
-    best_step: int = 0
-    total: float = 0.0
-    weight: float = 0.0
-    """Loss since the last line of train.csv."""
+    def load_state_dict(self, state: Mapping[str, Any], /) -> None: ...
 
 
 @final
-class Loop:
-    """Trains one network with one optimiser."""
+class Loop(Generic[B]):
+    """Trains the parts of a method, each with its optimiser.
 
-    def __init__(
-        self, method: Method, config: TrainingConfig, *, places: Places, heart: Heartbeat, stop: StopRequest
+    Args:
+        method: What is trained.
+        config: How.
+        places: Where to write.
+        heart: Tells how far the run is.
+        stop: Asks to leave after a step.
+        ranks: The processes that share each step.
+        followers: Saved with the weights, by name.
+
+    Raises:
+        ValueError: If val.csv has no column for `best`, or a batch is too small to be shared.
+    """
+
+    def __init__(  # noqa: PLR0913 - all by name
+        self,
+        method: Method[B],
+        config: TrainingConfig,
+        *,
+        places: Places,
+        heart: Heartbeat,
+        stop: StopRequest,
+        ranks: Ranks,
+        followers: Mapping[str, Follower] | None = None,
     ) -> None:
+        check_shares(ranks, config)
+        places.check_metric(config.best.metric)
         self.method, self.config, self.places, self.heart, self.stop = method, config, places, heart, stop
-        self.state = State()
-        self.steps = heart.steps = self._steps(config.length)
-        self.parameters = [weight for module in method.modules.values() for weight in module.parameters()]
-        self.optimiser = build_optimiser(config.optimiser, self.parameters)
-        self.device = self.parameters[0].device
-        self.scaler = torch.amp.GradScaler(self.device.type, enabled=config.precision == "fp16")
+        self.ranks, self.followers = ranks, dict(followers or {})
+        self.state, self.running = State(), Running(ranks.device)
+        self.cadence = Cadence.of(config, samples=method.samples)
+        self.steps = heart.steps = self.cadence.steps
+        late = ranks.device.type != "cpu"
+        self.guard = Guard(method.modules.values(), device=ranks.device, late=late)
+        self.updates = updates_of(
+            method, config, steps=self.steps, ranks=ranks, guard=self.guard, running=self.running
+        )
+        ahead = 0 if config.debug else AHEAD_STEPS
+        self.feed = Feed(method, draws_of=self._draws, steps=self.steps, ahead=ahead)
 
     def run(self) -> None:
         """Go on from the state until the last step is made and validated.
 
         Raises:
             Stopped: If a stop was asked for; `last` is saved.
-            NotFiniteError: If loss or gradient is not finite; nothing of that step was applied.
+            NotFiniteError: If loss or gradient is not finite; nothing of that update was applied.
+            OSError: If a checkpoint cannot be written; the one before stays in force.
         """
         try:
-            self.validate()  # one that a stop cut off
-            while self.state.step < self.steps:
-                self.train_step()
-                self.log()
-                self.validate()
-                self.stop.check()
-        except Stopped:
-            self.save("last")
-            raise
+            try:
+                with self.feed.running():
+                    self.validate()  # one that a stop cut off
+                    while not self.is_done():
+                        self.train_step()
+                        self.log()
+                        self.validate()
+                        self.save_if_due()
+                        self.leave_if_asked()
+            except Stopped:
+                self.save("last")
+                raise
+        except Tripped as trip:
+            raise self._refusal(trip.update) from None
 
     def train_step(self) -> None:
-        """Make one step, or hold it back if it is not finite."""
+        """Make one step: the updates of all parts, in order, on one batch."""
         started, step = time.perf_counter(), self.state.step
-        set_lr(self.optimiser, self._lr(step))
-        self.optimiser.zero_grad(set_to_none=True)
-        with torch.autocast(
-            self.device.type,
-            dtype=AUTOCAST.get(self.config.precision),
-            enabled=self.config.precision != "fp32",
-        ):
-            loss = self.method.loss(step)
-        mean = loss.total.sum() / loss.weight.sum().clamp(min=1)
-        self.scaler.scale(mean).backward()  # type: ignore[no-untyped-call]
-        self._refuse_unless_finite(mean)
-        self.scaler.step(self.optimiser)
-        self.scaler.update()
-        state = self.state
-        state.step = step + 1
-        state.total += float(loss.total.detach().sum())
-        state.weight += float(loss.weight.detach().sum())
-        self.heart.moved(state.step, epoch=self._epoch(), seconds=time.perf_counter() - started)
+        batches = self.feed.take(step)
+        for k, update in enumerate(self.updates):
+            update(batches, step=step, number=step * len(self.updates) + k)
+        if not any(update.skipped_in_row for update in self.updates):
+            for follower in self.followers.values():
+                follower.follow(step)
+        self.state.step = step + 1
+        self.heart.moved(self.state.step, epoch=self._epoch(), seconds=time.perf_counter() - started)
 
     def log(self) -> None:
         """Append a line to train.csv if it is time."""
-        state = self.state
-        if not is_due(state.step, every=self._steps(self.config.log_every), last=self.steps):
+        if not is_due(self.state.step, every=self.cadence.log, last=self.steps):
             return
-        loss = state.total / max(state.weight, 1)
-        self.places.train.append({**self.clock(), "loss": loss})
-        self.heart.measured({"loss": loss})
-        state.total = state.weight = 0.0
+        self.guard.check()
+        means = self.running.means()
+        self.running.clear()
+        rates = {f"lr{u.suffix}": u.lr(self.state.step - 1) for u in self.updates[1:]}
+        self._tell(self.places.train, {**self.clock(), **rates, **means})
+        self.heart.measured({name: means[name] for name in means if name.startswith("loss")})
 
     def validate(self) -> None:
         """Measure val, choose `best` and save `last` if it is time and was not done after this step."""
         state = self.state
-        due = is_due(state.step, every=self._steps(self.config.validate_every), last=self.steps)
+        due = is_due(state.step, every=self.cadence.validate, last=self.steps)
         if not due or state.validated == state.step:
             return
-        scores = self.method.validate()
-        self.places.val.append({**self.clock(), **scores})
-        self.heart.measured({"val_iou": scores["iou"]})
+        self.guard.check()
+        self.ranks.take_buffers_of_first(self.method.modules)
+        with preserved_generators():
+            scores = self.method.validate()
+        self._tell(self.places.val, {**self.clock(), **scores})
         state.validated = state.step
-        if state.best_step == 0 or scores["nll"] < state.best:
-            state.best, state.best_step = scores["nll"], state.step
+        best, value = self.config.best, scores[self.config.best.metric]
+        self.heart.measured({f"val_{best.metric}": value})
+        if state.best_step == 0 or best.improves(value, on=state.best):
+            state.best, state.best_step, state.without_best = value, state.step, 0
             self.save("best")
+        else:
+            state.without_best += 1
         self.save("last")
 
+    def save_if_due(self) -> None:
+        """Save `last` between validations, if that is wished."""
+        every = self.cadence.save
+        if every and self.state.step % every == 0 and self.state.validated != self.state.step:
+            self.save("last")
+
+    def leave_if_asked(self) -> None:
+        """Leave here if any process was asked to stop: all of them, after the same step."""
+        if self.ranks.any(flag=self.stop.asked):
+            raise Stopped
+
+    def is_done(self) -> bool:
+        """Say whether the last step is made, or val has found nothing better for too long."""
+        patience = self.config.patience
+        return self.state.step >= self.steps or 0 < patience <= self.state.without_best
+
     def save(self, name: Name) -> None:
-        """Write a checkpoint."""
+        """Write a checkpoint.
+
+        Raises:
+            OSError: If it cannot be written; the one before stays in force.
+        """
+        self.guard.check()
+        state = self._stored()  # all processes give their generators
+        if not self.ranks.first:
+            return
         stored.save_checkpoint(
             self.places.checkpoints,
             name,
             step=self.state.step,
             modules=self.method.modules,
-            state=self._stored(),
+            state=state,
+            about=self.places.about,
         )
 
     def resume(self) -> bool:
-        """Take over `last` if there is one; say whether there was."""
+        """Take over `last` if there is one; say whether there was.
+
+        Raises:
+            ValueError: If it is from other data, another network or another version.
+        """
         found = stored.load_checkpoint(self.places.checkpoints, "last")
         if found is None:
             return False
         for note in found.notes:
-            self.heart.say(note)
+            self.heart.say(f"Warning: {note}")
+        where = str(self.places.checkpoints / "last")
+        stored.refuse_others(found, data_digest=self.places.about.get(stored.DATA_DIGEST, ""), where=where)
         for name, module in self.method.modules.items():
-            stored.load_weights(module, found.weights[name], where=str(self.places.checkpoints / "last"))
-        self.optimiser.load_state_dict(found.state["optimiser"])
-        self.scaler.load_state_dict(found.state["scaler"])
-        stored.restore_generators(found.state["generators"])
+            stored.load_weights(module, found.of(name, where=where), where=where)
+        for update in self.updates:
+            update.load(found.state["parts"][update.part.name])
+        for name, follower in self.followers.items():
+            follower.load_state_dict(found.state["followers"][name])
+        self.running.load(found.state["running"])
+        self._take_generators(found.state["generators"])
         self.state = State(**found.state["loop"])
         self.heart.moved(self.state.step, epoch=self._epoch())
         return True
 
-    def clock(self) -> dict[str, float | int | None]:
+    def replay(self, folder: Path) -> list[str]:
+        """Do again what the NaN guard held back and say what is not finite; changes nothing on disk.
+
+        Raises:
+            ValueError: If `folder` holds no such evidence.
+        """
+        return replay_evidence(folder, method=self.method, updates=self.updates)
+
+    def clock(self) -> dict[str, Cell]:
         """Return the first columns of a line (`tables.CLOCK`): when, which attempt, how far, how fast."""
-        state = self.state
         pace = self.heart.seconds_per_step
         return {
             "time_unix_s": round(time.time(), 3),
             "attempt": self.places.attempt,
-            "step": state.step,
+            "step": self.state.step,
             "epoch": self._epoch(),
-            "lr": self._lr(max(state.step - 1, 0)),
+            "lr": self.updates[0].lr(max(self.state.step - 1, 0)),
             "samples_per_s": round(self.config.batch_samples / pace, 2) if pace else None,
         }
 
-    def _refuse_unless_finite(self, mean: Tensor) -> None:
-        gradients = [weight.grad for weight in self.parameters if weight.grad is not None]
-        # the scaler of fp16 skips and counts its own infinite gradients
-        watched = mean if self.scaler.is_enabled() else mean + torch.nn.utils.get_total_norm(gradients)
-        if math.isfinite(watched.item()):
-            return
-        step = self.state.step
-        batch = self.method.inputs(step)
-        keep_evidence(
-            self.places.nan,
-            step=step,
-            batch=batch,
-            modules=self.method.modules,
-            state=self._stored(),
-            command=self.places.command,
-        )
-        raise NotFiniteError(
-            f"Loss {mean.item():g} or its gradient is not finite at step {step + 1} of {self.steps}. "
-            f"The batch and the weights before it are in {self.places.nan}. "
-            "A lower training.optimiser.lr is the usual cure."
+    def _tell(self, table: Table, row: Mapping[str, Cell]) -> None:
+        if self.ranks.first:
+            with preserved_generators():
+                table.append(row)
+
+    def _refusal(self, number: int) -> NotFiniteError:
+        """Keep what made update `number` not finite, and return what to say about it."""
+        step, k = divmod(number, len(self.updates))
+        update = self.updates[k]
+        if self.ranks.first:
+            keep_evidence(
+                self.places.nan,
+                method=self.method,
+                part=update.part.name,
+                step=step,
+                draws=self._draws_of_all(step),
+                state={
+                    "generators": self.guard.generators_before(number),
+                    "scaler": update.scaler.state_dict(),
+                },
+                command=self.places.command,
+            )
+        return NotFiniteError(
+            f"Loss or gradient is not finite at step {step + 1} of {self.steps} (part {update.part.name}"
+            f"{update.said_of_skips()}). The batch and the weights before it are in {self.places.nan}. "
+            "A lower training.optimiser.lr is the usual cure; about.json there has a command that shows more."
         )
 
     def _stored(self) -> dict[str, Any]:
         return {
-            "loop": {name: getattr(self.state, name) for name in State.__dataclass_fields__},
-            "optimiser": self.optimiser.state_dict(),
-            "scaler": self.scaler.state_dict(),
-            "generators": stored.generators(),
+            "loop": self.state.stored(),
+            "parts": {update.part.name: update.state() for update in self.updates},
+            "followers": {name: dict(f.state_dict()) for name, f in self.followers.items()},
+            "running": self.running.state(),
+            "generators": self.ranks.gathered(generators()),
         }
 
-    def _lr(self, step: int) -> float:
-        schedule = self.config.schedule
-        milestones = [self._steps(text) for text in schedule.milestones]
-        start = self.config.optimiser.lr
-        return lr_at(step, steps=self.steps, start=start, config=schedule, milestones=milestones)
+    def _take_generators(self, states: list[Mapping[str, Any]]) -> None:
+        if len(states) != self.ranks.world:
+            self.heart.say(
+                f"Warning: `last` is from {len(states)} processes, now there are {self.ranks.world}: batches "
+                "stay the same, what the network draws itself (dropout) does not."
+            )
+        if self.ranks.rank < len(states):
+            restore_generators(states[self.ranks.rank])
 
-    def _steps(self, text: str) -> int:
-        return Duration.parse(text).steps(samples=self.method.samples, batch=self.config.batch_samples)
+    def _draws(self, step: int) -> list[range]:
+        """Return the micro-batches of this process."""
+        batch = self.config.batch_samples
+        mine = self.ranks.share(range(step * batch, (step + 1) * batch))
+        return pieces(mine, count=self.config.accumulate)
+
+    def _draws_of_all(self, step: int) -> list[range]:
+        batch = self.config.batch_samples
+        shares = pieces(range(step * batch, (step + 1) * batch), count=self.ranks.world)
+        return [piece for share in shares for piece in pieces(share, count=self.config.accumulate)]
 
     def _epoch(self) -> int:
         return self.state.step * self.config.batch_samples // self.method.samples

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
 
-Criterion = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-"""Logits and labels to a loss sum and its weight."""
+from pkgs.training.compiling import compiled
+from pkgs.training.config import TrainingConfig
+from pkgs.training.ranks import Ranks
+
+Criterion = Callable[[Any, Tensor], tuple[Tensor, Tensor]]
+"""The network's answer in float32 and labels to a loss sum and its weight."""
 
 
 @final
@@ -26,15 +30,47 @@ class Replica(nn.Module):
         self.criterion = criterion
 
     def forward(self, image: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
-        total, weight = self.criterion(self.network(image).float(), label)
+        total, weight = self.criterion(in_float32(self.network(image)), label)
         return total.reshape(1), weight.reshape(1)
 
 
-def spread(replica: Replica, device: torch.device) -> nn.Module:
-    """Return the replica on all visible GPUs if `device` is CUDA and there are several, else as it is."""
-    if device.type == "cuda" and torch.cuda.device_count() > 1:
-        return nn.DataParallel(replica)
-    return replica
+def in_float32(answer: Any) -> Any:  # noqa: ANN401 - a tensor, None, or a tuple of these
+    """Return a network's answer in float32, in which losses are computed."""
+    if isinstance(answer, Tensor):
+        return answer.float()
+    if isinstance(answer, tuple):
+        values = [in_float32(value) for value in answer]
+        return type(answer)(*values) if hasattr(answer, "_fields") else tuple(values)
+    return answer
+
+
+def placed(
+    network: nn.Module,
+    criterion: Criterion,
+    *,
+    config: TrainingConfig,
+    ranks: Ranks,
+    say: Callable[[str], None],
+) -> nn.Module:
+    """Return network and criterion as they run: laid out, compiled, on one device or on all visible GPUs.
+
+    The network itself keeps its weights and their names.
+    """
+    if config.channels_last:
+        lay_channels_last(network)
+    if ranks.replicas:  # DataParallel copies modules at each step: nothing to compile once
+        return nn.DataParallel(Replica(network, criterion))
+    fast = compiled(network, config.compile, device=ranks.device, say=say)
+    return Replica(fast, criterion)
+
+
+def lay_channels_last(network: nn.Module) -> None:
+    """Lay all convolution weights out with channels last, 2-D and 3-D; the layers pass the layout on."""
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            layer.weight.data = layer.weight.data.contiguous(memory_format=torch.channels_last)
+        elif isinstance(layer, nn.Conv3d | nn.ConvTranspose3d):
+            layer.weight.data = layer.weight.data.contiguous(memory_format=torch.channels_last_3d)
 
 
 def pick_device(wish: str) -> torch.device:
@@ -48,11 +84,3 @@ def pick_device(wish: str) -> torch.device:
             "--device cuda: torch sees no CUDA device. Use --device auto, or check CUDA_VISIBLE_DEVICES."
         )
     return torch.device("cuda" if wish == "cuda" or (wish == "auto" and torch.cuda.is_available()) else "cpu")
-
-
-def set_numerics(*, threads: int) -> None:
-    """Set CPU threads (0: as the environment says), and make fp32 mean fp32 on GPUs too."""
-    if threads:
-        torch.set_num_threads(threads)
-    torch.set_float32_matmul_precision("highest")
-    torch.backends.cudnn.allow_tf32 = False

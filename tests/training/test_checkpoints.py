@@ -6,11 +6,21 @@ import os
 from pathlib import Path
 
 import pytest
+import safetensors
+import safetensors.torch
 import torch
 from torch import nn
 
 from pkgs.training.checkpoint_folder import fault_of, newest_whole, publish
-from pkgs.training.checkpoints import load_checkpoint, load_weights, load_weights_of, save_checkpoint
+from pkgs.training.checkpoints import (
+    encode_weights,
+    load_checkpoint,
+    load_some_weights,
+    load_weights,
+    load_weights_of,
+    refuse_others,
+    save_checkpoint,
+)
 
 
 def save(folder: Path, step: int, value: float) -> None:
@@ -104,3 +114,103 @@ def test_channels_last_weights_survive(tmp_path: Path) -> None:
 
 def test_a_whole_folder_has_no_fault(tmp_path: Path) -> None:
     assert fault_of(publish(tmp_path, "best", step=1, files={"a": b"1"})) is None
+
+
+def test_an_unfinished_folder_is_no_spare_and_does_not_push_one_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(tmp_path, 1, 1.0)
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            "pkgs.training.checkpoint_folder.write_json", lambda *_: (_ for _ in ()).throw(KeyError)
+        )
+        with pytest.raises(KeyError):
+            save(tmp_path, 2, 2.0)  # died before its digests were written
+    save(tmp_path, 3, 3.0)
+    (tmp_path / "last/state.pt").write_bytes(b"")
+    assert weight_of(tmp_path) == 1
+
+
+def test_weights_carry_their_origin_as_text(tmp_path: Path) -> None:
+    about = {"config_digest": "c1", "data_digest": "d1"}
+    modules = {"student": nn.Linear(1, 1)}
+    save_checkpoint(tmp_path, "last", step=3, modules=modules, state={}, about=about)
+    with safetensors.safe_open(tmp_path / "last/student.safetensors", "pt") as file:  # type: ignore[no-untyped-call]
+        told = file.metadata()
+    assert told == {**about, "step": "3", "torch": str(torch.__version__), "format": "2"}
+
+
+def test_names_carry_no_wrapper() -> None:
+    as_compiled = nn.ModuleDict({"_orig_mod": nn.Linear(1, 1)})  # how torch.compile names what it wraps
+    wrapped = nn.DataParallel(nn.Sequential(as_compiled))
+    weights = safetensors.torch.load(encode_weights(wrapped))
+    assert sorted(weights) == ["0.bias", "0.weight"]
+    load_weights(wrapped, {key: value + 1 for key, value in weights.items()}, where="x")
+    assert torch.equal(wrapped.state_dict()["module.0._orig_mod.bias"], weights["0.bias"] + 1)
+
+
+def test_shared_weights_are_written_once_each() -> None:
+    network = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    network[1].weight = network[0].weight
+    weights = safetensors.torch.load(encode_weights(network))
+    assert torch.equal(weights["0.weight"], weights["1.weight"])
+
+
+def test_weights_of_another_shape_are_refused_with_both_shapes() -> None:
+    weights = {"weight": torch.ones(3, 2), "bias": torch.ones(3)}
+    with pytest.raises(ValueError, match=r"weight \(3, 2\) instead of \(1, 2\)"):
+        load_weights(nn.Linear(2, 1), weights, where="x")
+
+
+def test_partial_loading_names_the_prefix_and_how_many_were_taken() -> None:
+    network = nn.ModuleDict({"encoder": nn.Linear(2, 2), "head": nn.Linear(2, 1)})
+    head = network["head"].weight.detach().clone()
+    given = {"module.encoder.weight": torch.ones(2, 2), "decoder.weight": torch.ones(9)}
+    told = load_some_weights(network, given, prefix="encoder.", where="x")
+    assert told == "x: took 1 of 2 tensors below 'encoder.'."
+    assert torch.equal(network["encoder"].weight, torch.ones(2, 2))
+    assert torch.equal(network["head"].weight, head)
+
+
+def test_partial_loading_of_nothing_is_an_error() -> None:
+    with pytest.raises(ValueError, match=r"no weight of the network begins with 'backbone\.'.*weight.*w2"):
+        load_some_weights(nn.Linear(2, 1), {"w2": torch.ones(1)}, prefix="backbone.", where="x")
+
+
+def test_a_checkpoint_of_another_method_is_refused_by_name(tmp_path: Path) -> None:
+    save(tmp_path, 1, 1.0)
+    with pytest.raises(ValueError, match="no weights of 'teacher', only of student"):
+        load_weights_of(tmp_path, "last", {"teacher": nn.Linear(2, 1)})
+
+
+def test_other_data_and_other_formats_are_refused(tmp_path: Path) -> None:
+    about = {"data_digest": "d1"}
+    save_checkpoint(tmp_path, "last", step=1, modules={}, state={}, about=about)
+    found = load_checkpoint(tmp_path, "last")
+    assert found is not None
+    refuse_others(found, data_digest="d1", where="last")
+    with pytest.raises(ValueError, match=r"other data.*digest d1, now d2"):
+        refuse_others(found, data_digest="d2", where="last")
+    found.state["about"]["format"] = "1"
+    with pytest.raises(ValueError, match="another version"):
+        refuse_others(found, data_digest="d1", where="last")
+
+
+def test_a_checkpoint_cut_at_every_block_falls_back(tmp_path: Path) -> None:
+    save(tmp_path, 1, 1.0)
+    save(tmp_path, 2, 2.0)
+    path = tmp_path / "last/state.pt"
+    content = path.read_bytes()
+    for keep in range(0, len(content), 256):
+        path.write_bytes(content[:keep])
+        assert weight_of(tmp_path) == 1
+    path.write_bytes(content)
+    assert weight_of(tmp_path) == 2
+
+
+def test_equal_weights_are_equal_files() -> None:
+    network = nn.Conv2d(3, 4, 3)
+    about = dict.fromkeys("abcdefgh", "x")
+    files = [encode_weights(network, about=about) for _ in range(5)]
+    assert len(set(files)) == 1
+    assert torch.equal(safetensors.torch.load(files[0])["weight"], network.weight)
