@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from pkgs.data.config import SplitConfig
-from pkgs.data.items import DataError, listed
-from pkgs.data.readers.cem_mitolab import Sample
+from pkgs.data.items import DataError, Sample, listed
 from pkgs.foundation.files import write_whole
 from pkgs.foundation.seeds import Purpose, derive
 
@@ -59,7 +58,7 @@ def _assign_patches(samples: Sequence[Sample], config: SplitConfig) -> dict[str,
 
 
 def _assign_sources(samples: Sequence[Sample], config: SplitConfig) -> dict[str, str]:
-    counts = Counter(sample.source for sample in samples)
+    counts = Counter(sample.group for sample in samples)
     shuffled = sorted(counts, key=lambda source: derive(config.seed, Purpose.SPLIT, source))
     queue = [source for source in shuffled if counts[source] <= config.max_source_share * len(samples)]
     part_of = dict.fromkeys(counts, "train")
@@ -73,7 +72,7 @@ def _assign_sources(samples: Sequence[Sample], config: SplitConfig) -> dict[str,
             taken, images = taken + 1, images + counts[source]
     if "train" not in part_of.values():
         raise DataError(_too_few(counts, config, "train"))
-    return {sample.id: part_of[sample.source] for sample in samples}
+    return {sample.id: part_of[sample.group] for sample in samples}
 
 
 def _too_few(counts: Mapping[str, int], config: SplitConfig, part: str) -> str:
@@ -103,7 +102,7 @@ def write_split(
         DataError: If there are too few sources, or the file cannot be written.
     """
     part_of = assign(samples, config)
-    text = render([Entry(s.id, s.source, part_of[s.id], digests[s.id]) for s in samples])
+    text = render([Entry(s.id, s.group, part_of[s.id], digests[s.id]) for s in samples])
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, text)
@@ -153,7 +152,7 @@ def fitting(path: Path, entries: Sequence[Entry], *, samples: Sequence[Sample], 
         return
     part_of = assign(samples, config)
     differing = [
-        e.sample for e in entries if e.split != part_of[e.sample] or e.group != there[e.sample].source
+        e.sample for e in entries if e.split != part_of[e.sample] or e.group != there[e.sample].group
     ]
     if differing:
         raise DataError(f"{path}: was made with other settings: {listed(differing)} would differ. {cure}")

@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pkgs.data.config import SplitConfig
-from pkgs.data.items import DataError
-from pkgs.data.readers.cem_mitolab import Sample
+from pkgs.data.items import DataError, Sample
 from pkgs.data.split import Entry, assign, check_leaks, fitting, leaks, read_split, write_split
 from pkgs.foundation.config import ConfigError, strict
 
@@ -21,7 +20,7 @@ DEMO = SplitConfig(min_sources=3)
 
 def samples_of(counts: Sequence[int]) -> list[Sample]:
     return [
-        Sample(f"s{number:02d}/p{patch:03d}", f"s{number:02d}", Path("i"), Path("m"))
+        Sample(f"s{number:02d}/p{patch:03d}", f"s{number:02d}", {"image": Path("i"), "label": Path("m")})
         for number, count in enumerate(counts)
         for patch in range(count)
     ]
@@ -29,7 +28,7 @@ def samples_of(counts: Sequence[int]) -> list[Sample]:
 
 def sources_in(samples: Sequence[Sample], config: SplitConfig) -> dict[str, set[str]]:
     part_of = assign(samples, config)
-    return {part: {s.source for s in samples if part_of[s.id] == part} for part in ("train", "val", "test")}
+    return {part: {s.group for s in samples if part_of[s.id] == part} for part in ("train", "val", "test")}
 
 
 def test_the_demo_gives_three_sources_to_test_and_four_to_val() -> None:
@@ -68,7 +67,7 @@ def test_a_patch_split_has_exact_shares_and_shares_sources() -> None:
     samples = samples_of([20] * 24)
     part_of = assign(samples, SplitConfig(by="patch"))
     assert Counter(part_of.values()) == {"train": 384, "val": 72, "test": 24}
-    entries = [Entry(s.id, s.source, part_of[s.id], s.id) for s in samples]
+    entries = [Entry(s.id, s.group, part_of[s.id], s.id) for s in samples]
     assert len(leaks(entries)[0]) > 10
 
 

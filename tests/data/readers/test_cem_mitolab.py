@@ -20,9 +20,9 @@ def test_samples_are_sorted_and_named_by_source_and_stem(tmp_path: Path) -> None
 
 def test_equal_file_names_of_two_sources_stay_two_samples(tmp_path: Path) -> None:
     samples = CemMitoLab().samples(write_cem_mitolab(tmp_path, sources=5, patches=2))
-    same = [sample for sample in samples if sample.image.stem == "same_0"]
+    same = [sample for sample in samples if sample.files["image"].stem == "same_0"]
     assert [sample.id for sample in same] == ["source_03/same_0", "source_04/same_0"]
-    assert same[0].mask.parent.parent.name == "source_03"
+    assert same[0].files["label"].parent.parent.name == "source_03"
 
 
 @pytest.mark.parametrize("level", ["", "CEM-MitoLab", "CEM-MitoLab/cem_mitolab"])
