@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Final, final
 
+from pkgs.data.channel_statistics import Statistics
 from pkgs.data.formats.aerial import read_tile, tile_files, tile_header
 from pkgs.data.formats.folders import child, require_root
 from pkgs.data.items import DataError, Header, Item, Sample
 
-MEAN_RGB: Final = (83.00301721, 91.24630964, 87.26586959)
-STD_RGB: Final = (33.38048494, 36.60072106, 41.38057245)
+COLOURS: Final = Statistics(
+    mean=(83.00301721, 91.24630964, 87.26586959),
+    std=(33.38048494, 36.60072106, 41.38057245),
+)
 """Of images in 0-255, R, G, B."""
 
 

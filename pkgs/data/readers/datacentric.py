@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Final, final
 
+from pkgs.data.channel_statistics import Statistics
 from pkgs.data.formats.aerial import read_tile, tile_files, tile_header
 from pkgs.data.formats.folders import child, require_root
 from pkgs.data.items import DataError, Header, Item, Sample, listed
 
-MEAN_RGB: Final = (72.74413315, 99.76137101, 82.70024275)
-STD_RGB: Final = (36.28290664, 34.82507359, 41.48902725)
+COLOURS: Final = Statistics(
+    mean=(72.74413315, 99.76137101, 82.70024275),
+    std=(36.28290664, 34.82507359, 41.48902725),
+)
 """Of images in 0-255, R, G, B."""
 
 IMAGES: Final = ("training_patches", "image_patches")

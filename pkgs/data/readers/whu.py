@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Final, final
 
+from pkgs.data.channel_statistics import Statistics
 from pkgs.data.formats.aerial import read_tile, tile_files, tile_header
 from pkgs.data.formats.folders import child, require_root
 from pkgs.data.items import DataError, Header, Item, Sample
 
-MEAN_RGB: Final = (72.62323902, 99.33869521, 82.94464024)
-STD_RGB: Final = (43.81751311, 42.46326449, 50.62061044)
+COLOURS: Final = Statistics(
+    mean=(72.62323902, 99.33869521, 82.94464024),
+    std=(43.81751311, 42.46326449, 50.62061044),
+)
 """Of images in 0-255 that are matched in colour to DataCentric, R, G, B."""
 
 
