@@ -55,8 +55,8 @@ def rgb_header(path: Path, *, repeat_grey: bool = False) -> tuple[int, int]:
     with decoding(path):
         if path.suffix.lower() in TIFF_ENDINGS:
             with tifffile.TiffFile(path) as file:
-                shape = _rgb_page(path, file).shape
-                return (shape[1], shape[2]) if shape[0] in {3, 4} and shape[2] > 4 else (shape[0], shape[1])
+                page = _rgb_page(path, file)
+                return int(page.imagelength), int(page.imagewidth)
         with Image.open(path) as picture:
             _check(path, picture, repeat_grey=repeat_grey)
             return picture.height, picture.width

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
+import torch
 from PIL import Image
 
-from pkgs.data.formats.grey_image import digest_image, read_grey, read_labels
+from pkgs.data.formats.decoding import decoding
+from pkgs.data.formats.grey_image import (
+    digest_image,
+    grey_header,
+    label_header,
+    read_codes,
+    read_grey,
+    read_labels,
+)
 from pkgs.data.items import DataError
 
 
@@ -92,3 +104,102 @@ def test_equal_pixels_have_one_digest_in_every_container(tmp_path: Path) -> None
     Image.fromarray(plane).save(tmp_path / "a.png")
     assert digest_image(write(tmp_path / "a.tif", plane)) == digest_image(tmp_path / "a.png")
     assert digest_image(write(tmp_path / "b.tif", plane + 1)) != digest_image(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_codes_are_kept_as_they_are_stored(tmp_path: Path, dtype: type[np.unsignedinteger]) -> None:
+    plane = np.array([[0, 7], [200, np.iinfo(dtype).max]], dtype)
+    path = write(tmp_path / "a.tif", plane)
+    codes = read_codes(path)
+    assert codes.dtype == dtype
+    assert np.array_equal(codes, plane)
+    assert grey_header(path) == (np.dtype(dtype).name, (2, 2))
+
+
+def test_big_endian_files_of_microscopes_are_read(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", np.array([[1, 258]], ">u2"), byteorder=">", photometric="minisblack")
+    codes = read_codes(tmp_path / "a.tif")
+    assert (codes.tolist(), codes.dtype.name, grey_header(tmp_path / "a.tif")[0]) == (
+        [[1, 258]],
+        "uint16",
+        "uint16",
+    )
+
+
+def test_inverted_codes_are_turned_round_without_loss(tmp_path: Path) -> None:
+    codes = read_codes(write(tmp_path / "a.tif", np.array([[0, 3, 65535]], np.uint16), "miniswhite"))
+    assert codes.tolist() == [[65535, 65532, 0]]
+
+
+def test_one_bit_is_black_and_white(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[True, False]])).save(tmp_path / "a.png")
+    assert read_codes(tmp_path / "a.png").tolist() == [[255, 0]]
+    assert grey_header(tmp_path / "a.png") == ("uint8", (1, 2))
+
+
+def test_torch_can_cast_and_stack_sixteen_bit_codes() -> None:
+    codes = torch.from_numpy(np.array([[0, 65535]], np.uint16))
+    assert torch.stack([codes, codes]).float().tolist() == [[[0.0, 65535.0]]] * 2
+
+
+@pytest.mark.parametrize("ask", [grey_header, label_header])
+def test_headers_refuse_what_reading_would_refuse(tmp_path: Path, ask: Callable[[Path], object]) -> None:
+    with pytest.raises(DataError, match="3 pages"):
+        ask(write(tmp_path / "stack.tif", np.zeros((3, 8, 8), np.uint8)))
+    with pytest.raises(DataError, match=r"colour \(RGB"):
+        ask(write(tmp_path / "rgb.tif", np.zeros((8, 8, 3), np.uint8), "rgb"))
+    with pytest.raises(DataError, match="is missing"):
+        ask(tmp_path / "none.png")
+
+
+def test_a_mask_of_fractions_is_refused_from_its_header(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"expected whole numbers.*not shares"):
+        label_header(write(tmp_path / "m.tiff", np.array([[0.5]], np.float32)))
+
+
+def test_a_tiff_whose_last_strips_are_gone_is_not_filled_with_zeros(tmp_path: Path) -> None:
+    path = tmp_path / "cut.tif"
+    tifffile.imwrite(path, np.full((64, 64), 9, np.uint8), photometric="minisblack", rowsperstrip=4)
+    path.write_bytes(path.read_bytes()[:-1000])
+    with pytest.raises(DataError, match=r"cut\.tif: cannot be decoded \(its pixels need \d+ bytes"):
+        read_codes(path)
+
+
+@pytest.mark.parametrize("keep", [0.02, 0.3, 0.9])
+def test_a_png_that_is_cut_anywhere_is_named(tmp_path: Path, keep: float) -> None:
+    path = tmp_path / "cut.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)).save(path)
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * keep)])
+    with pytest.raises(DataError, match=r"cut\.png: cannot be decoded.*Is the file complete\?"):
+        read_codes(path)
+
+
+def test_a_compression_that_is_not_installed_names_the_package(tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "a.tif", compression="tiff_lzw")
+    if importlib.util.find_spec("imagecodecs"):
+        assert read_codes(tmp_path / "a.tif").shape == (8, 8)
+        return
+    with pytest.raises(DataError, match="Install imagecodecs, or save the file without"):
+        read_codes(tmp_path / "a.tif")
+
+
+def test_a_dangling_link_says_where_it_leads(tmp_path: Path) -> None:
+    (tmp_path / "a.png").symlink_to(tmp_path / "gone.png")
+    with pytest.raises(DataError, match=r"a\.png: is a link to .*gone\.png, which is missing\. Restore"):
+        read_codes(tmp_path / "a.png")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_without_permission_is_named(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tif", np.zeros((4, 4), np.uint8))
+    path.chmod(0)
+    with pytest.raises(DataError, match=r"a\.tif: may not be read \(permission denied\)\. Change its mode"):
+        read_codes(path)
+
+
+def test_what_a_refusing_disk_says_is_told(tmp_path: Path) -> None:
+    with (
+        pytest.raises(DataError, match=r"may not be read \(permission denied\)"),
+        decoding(tmp_path / "a.tif"),
+    ):
+        raise PermissionError(13, "Permission denied")
