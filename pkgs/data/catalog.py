@@ -5,6 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from pkgs.data.items import Reader
+from pkgs.data.readers.alabama import Alabama
+from pkgs.data.readers.cem_1500k import Cem1500k
 from pkgs.data.readers.cem_mitolab import CemMitoLab
+from pkgs.data.readers.chestxray8 import ChestXray8
+from pkgs.data.readers.datacentric import DataCentric
+from pkgs.data.readers.image_folder import ImageFolder
+from pkgs.data.readers.imagenet import ImageNet
+from pkgs.data.readers.lits_png import LitsPng
+from pkgs.data.readers.whu import Whu
 
-READERS: Final[Mapping[str, type[CemMitoLab]]] = {"cem_mitolab": CemMitoLab}
+READERS: Final[Mapping[str, type[Reader]]] = {
+    "alabama": Alabama,
+    "cem_1500k": Cem1500k,
+    "cem_mitolab": CemMitoLab,
+    "chestxray8": ChestXray8,
+    "datacentric": DataCentric,
+    "image_folder": ImageFolder,
+    "imagenet": ImageNet,
+    "lits_png": LitsPng,
+    "whu": Whu,
+}
+"""Each can be built without arguments; its fields are the options of the layout."""

@@ -12,8 +12,9 @@ from pkgs.foundation.config import Section
 class SplitConfig(Section):
     """Who trains, who chooses, who judges. Written to a file once and read from it ever after."""
 
-    by: Literal["source", "patch", "file"] = "source"
+    by: Literal["source", "group", "patch", "file"] = "source"
     """`source`: no source in two parts, the only sound choice where neighbouring sections look alike.
+    `group`: no patient, volume or tile in two parts, and parts that the release gives stay.
     `patch`: parity with published numbers, leaks. `file`: the file as it is, made by hand."""
 
     seed: int = 42
@@ -22,7 +23,10 @@ class SplitConfig(Section):
     train: float = Field(default=0.80, gt=0, lt=1)
     val: float = Field(default=0.15, gt=0, lt=1)
     test: float = Field(default=0.05, gt=0, lt=1)
-    """Shares of the images; the three sum to 1."""
+    """Shares of the images, with `group` of the groups in what is divided; the three sum to 1."""
+
+    stratify: bool = False
+    """With `group`: each class gives its share to each part; a group counts for the rarest class it holds."""
 
     min_sources: int = Field(default=5, ge=1)
     """At least so many sources in val and in test each: a mean over fewer says little about unseen ones."""
@@ -31,17 +35,24 @@ class SplitConfig(Section):
     """A source with a larger share of all images may not enter val or test: it alone would be the score."""
 
     name: str = Field(default="", pattern=r"^[A-Za-z0-9_.-]*$")
-    """Name of the file below `splits/`; empty: `<by>_seed<seed>`."""
+    """Name of the file below `splits/`; empty: `<by>_seed<seed>`, with `_stratified` where it is."""
 
     @property
     def file_name(self) -> str:
-        return f"{self.name or f'{self.by}_seed{self.seed}'}.csv"
+        usual = f"{self.by}_seed{self.seed}{'_stratified' if self.stratify else ''}"
+        return f"{self.name or usual}.csv"
 
     @model_validator(mode="after")
     def _shares_sum_to_one(self) -> Self:
         total = self.train + self.val + self.test
         if abs(total - 1) > 1e-9:
             raise ValueError(f"train + val + test must be 1, got {total:g}")
+        return self
+
+    @model_validator(mode="after")
+    def _only_groups_are_stratified(self) -> Self:
+        if self.stratify and self.by != "group":
+            raise ValueError(f"stratify has no effect with by: {self.by}; choose by: group, or leave it out")
         return self
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,8 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pkgs.data.formats.grey_image import digest_image, read_grey, read_labels
-from pkgs.data.items import SHOWN, DataError, listed
-from pkgs.data.readers.cem_mitolab import Sample
+from pkgs.data.items import SHOWN, DataError, Sample, listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +78,13 @@ def load_part(
     """
     images, labels, unequal = [], [], []
     for sample in samples:
-        if digest_image(sample.image) != digests[sample.id]:
+        image, mask = _files(sample)
+        if digest_image(image) != digests[sample.id]:
             raise DataError(
-                f"{sample.image}: its pixels have changed since the split was written. Restore the file, "
+                f"{image}: its pixels have changed since the split was written. Restore the file, "
                 "or start with a new data.split.name."
             )
-        grey, instances = read_grey(sample.image), read_labels(sample.mask)
+        grey, instances = read_grey(image), read_labels(mask)
         if grey.shape != instances.shape:
             unequal.append(f"{sample.id} (image {grey.shape}, mask {instances.shape})")
             continue
@@ -95,10 +96,18 @@ def load_part(
         raise DataError(f"{len(unequal)} images and masks differ in shape{shown}: {listed(unequal)}.")
     return Part(
         ids=tuple(sample.id for sample in samples),
-        sources=tuple(sample.source for sample in samples),
+        sources=tuple(sample.group for sample in samples),
         images_NHW=_compact(torch.stack(images)),
         labels_NHW=torch.stack(labels),
     )
+
+
+def _files(sample: Sample) -> tuple[Path, Path]:
+    if "label" not in sample.files:
+        raise DataError(
+            f"{sample.id}: has no mask file. Choose a data.layout whose images are labelled by masks."
+        )
+    return sample.files["image"], sample.files["label"]
 
 
 def _resized(plane: Tensor, size_px: int, *, mode: str) -> Tensor:

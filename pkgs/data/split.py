@@ -1,23 +1,24 @@
 """Who trains, who chooses, who judges: decided once by group, kept in a file, refused when it does not fit.
 
-Columns `sample,group,split,digest`; the digest is that of the image's pixels. Loads no torch.
+Columns `sample,group,split,digest`; the digest is that of the image's pixels, or empty where nobody has read
+them all. Loads no torch.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from pkgs.data.assign import assign
 from pkgs.data.config import SplitConfig
-from pkgs.data.items import DataError, listed
-from pkgs.data.readers.cem_mitolab import Sample
+from pkgs.data.items import DataError, Sample, listed
+from pkgs.data.strata import ClassesOf, classes_of
 from pkgs.foundation.files import write_whole
-from pkgs.foundation.seeds import Purpose, derive
 
 COLUMNS: Final = ("sample", "group", "split", "digest")
 PARTS: Final = ("train", "val", "test")
@@ -38,72 +39,45 @@ def split_file(root: Path, config: SplitConfig) -> Path:
     return root / "splits" / config.file_name
 
 
-def assign(samples: Sequence[Sample], config: SplitConfig) -> dict[str, str]:
-    """Return the part of each sample's id; depends on the ids and the settings alone.
-
-    Raises:
-        DataError: If there are too few sources that may enter val and test.
-    """
-    if config.by == "patch":
-        return _assign_patches(samples, config)
-    return _assign_sources(samples, config)
-
-
-def _assign_patches(samples: Sequence[Sample], config: SplitConfig) -> dict[str, str]:
-    shuffled = sorted((s.id for s in samples), key=lambda id_: derive(config.seed, Purpose.SPLIT, id_))
-    first, second = round(config.train * len(shuffled)), round((config.train + config.val) * len(shuffled))
-    return {
-        id_: "train" if place < first else "val" if place < second else "test"
-        for place, id_ in enumerate(shuffled)
-    }
-
-
-def _assign_sources(samples: Sequence[Sample], config: SplitConfig) -> dict[str, str]:
-    counts = Counter(sample.source for sample in samples)
-    shuffled = sorted(counts, key=lambda source: derive(config.seed, Purpose.SPLIT, source))
-    queue = [source for source in shuffled if counts[source] <= config.max_source_share * len(samples)]
-    part_of = dict.fromkeys(counts, "train")
-    for part, share in (("test", config.test), ("val", config.val)):
-        taken = images = 0
-        while taken < config.min_sources or images < round(share * len(samples)):
-            if not queue:
-                raise DataError(_too_few(counts, config, part))
-            source = queue.pop(0)
-            part_of[source] = part
-            taken, images = taken + 1, images + counts[source]
-    if "train" not in part_of.values():
-        raise DataError(_too_few(counts, config, "train"))
-    return {sample.id: part_of[sample.source] for sample in samples}
-
-
-def _too_few(counts: Mapping[str, int], config: SplitConfig, part: str) -> str:
-    small = sum(count <= config.max_source_share * sum(counts.values()) for count in counts.values())
-    return (
-        f"The split runs out of sources for {part}: {len(counts)} sources, {small} of them with at most "
-        f"{config.max_source_share:.0%} of all images, and val and test need {config.min_sources} each. "
-        "Lower data.split.min_sources, or raise data.split.max_source_share."
-    )
-
-
-def render(entries: Sequence[Entry]) -> str:
+def render(entries: Sequence[Entry], *, columns: Sequence[str] = COLUMNS) -> str:
     """Return the text of a split file."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    writer.writerow(columns)
     writer.writerows((entry.sample, entry.group, entry.split, entry.digest) for entry in entries)
     return text.getvalue()
 
 
 def write_split(
-    path: Path, samples: Sequence[Sample], *, config: SplitConfig, digests: Mapping[str, str]
+    path: Path,
+    samples: Sequence[Sample],
+    *,
+    config: SplitConfig,
+    digests: Mapping[str, str],
+    classes: ClassesOf = classes_of,
 ) -> None:
     """Write the split of `samples`. Two runs that do so at once write the same bytes.
+
+    Args:
+        path: Where; its folder is made.
+        samples: All of the data set.
+        config: The settings.
+        digests: Of each sample's content; a sample without one is not compared with others.
+        classes: What a sample holds, for `stratify`.
 
     Raises:
         DataError: If there are too few sources, or the file cannot be written.
     """
-    part_of = assign(samples, config)
-    text = render([Entry(s.id, s.source, part_of[s.id], digests[s.id]) for s in samples])
+    part_of = assign(samples, config, classes=classes)
+    store(path, render([Entry(s.id, s.group, part_of[s.id], digests.get(s.id, "")) for s in samples]))
+
+
+def store(path: Path, text: str) -> None:
+    """Replace the split file `path`.
+
+    Raises:
+        DataError: If it cannot be written.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, text)
@@ -119,44 +93,84 @@ def read_split(path: Path) -> list[Entry]:
     Raises:
         DataError: If it is missing or not of this form.
     """
+    return read_entries(path, columns=COLUMNS, valid=PARTS.__contains__, expected=f"one of {PARTS}")
+
+
+def read_entries(
+    path: Path, *, columns: Sequence[str], valid: Callable[[str], bool], expected: str
+) -> list[Entry]:
+    """Read a file of these columns, whose third must be `valid`.
+
+    Raises:
+        DataError: If it is missing or not of this form; names file, line and what was `expected`.
+    """
     try:
         rows = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8"))))
     except FileNotFoundError:
         raise DataError(f"{path}: the split file is missing, and data.split.by is 'file'.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: the split file cannot be read ({error}).") from None
-    if not rows or tuple(rows[0]) != COLUMNS:
+    if not rows or rows[0] != list(columns):
         raise DataError(
-            f"{path}: first line {','.join(rows[0]) if rows else ''!r}; expected {','.join(COLUMNS)}."
+            f"{path}: first line {','.join(rows[0]) if rows else ''!r}; expected {','.join(columns)}."
         )
     for line, row in enumerate(rows[1:], start=2):
-        if len(row) != len(COLUMNS) or row[2] not in PARTS:
-            raise DataError(f"{path}, line {line}: {row!r}; expected sample, group, one of {PARTS}, digest.")
+        if len(row) != len(columns) or not valid(row[2]):
+            raise DataError(f"{path}, line {line}: {row!r}; expected sample, group, {expected}, digest.")
     return [Entry(*row) for row in rows[1:]]
 
 
-def fitting(path: Path, entries: Sequence[Entry], *, samples: Sequence[Sample], config: SplitConfig) -> None:
+def fitting(
+    path: Path,
+    entries: Sequence[Entry],
+    *,
+    samples: Sequence[Sample],
+    config: SplitConfig,
+    classes: ClassesOf = classes_of,
+) -> None:
     """Refuse a split file that does not belong to these samples and settings.
 
     Raises:
         DataError: If samples are missing or surplus, groups differ, or the settings would split otherwise.
     """
-    cure = f"Give data.split.name another name, or remove {path.name} if nothing was trained with it."
-    written, there = {entry.sample: entry for entry in entries}, {sample.id: sample for sample in samples}
+    require_samples(path, entries, samples=samples)
+    if config.by != "file":
+        require_parts(path, entries, samples=samples, part_of=assign(samples, config, classes=classes))
+
+
+def require_samples(path: Path, entries: Sequence[Entry], *, samples: Sequence[Sample]) -> None:
+    """Refuse a file that does not name each sample once.
+
+    Raises:
+        DataError: Lists what is missing and what is surplus.
+    """
+    written, there = {entry.sample for entry in entries}, {sample.id for sample in samples}
     if len(written) != len(entries):
-        raise DataError(f"{path}: the same sample stands in it twice. {cure}")
-    if written.keys() != there.keys():
-        missing, surplus = sorted(there.keys() - written.keys()), sorted(written.keys() - there.keys())
+        raise DataError(f"{path}: the same sample stands in it twice. {_cure(path)}")
+    if written != there:
+        missing, surplus = sorted(there - written), sorted(written - there)
         told = [f"without {listed(missing)}"] * bool(missing) + [f"with {listed(surplus)}"] * bool(surplus)
-        raise DataError(f"{path}: does not fit the data: {' and '.join(told)}. {cure}")
-    if config.by == "file":
-        return
-    part_of = assign(samples, config)
-    differing = [
-        e.sample for e in entries if e.split != part_of[e.sample] or e.group != there[e.sample].source
-    ]
+        raise DataError(f"{path}: does not fit the data: {' and '.join(told)}. {_cure(path)}")
+
+
+def require_parts(
+    path: Path, entries: Sequence[Entry], *, samples: Sequence[Sample], part_of: Mapping[str, str]
+) -> None:
+    """Refuse a file whose groups or parts are not those of today.
+
+    Raises:
+        DataError: Lists the samples that would differ.
+    """
+    group_of = {sample.id: sample.group for sample in samples}
+    differing = [e.sample for e in entries if e.split != part_of[e.sample] or e.group != group_of[e.sample]]
     if differing:
-        raise DataError(f"{path}: was made with other settings: {listed(differing)} would differ. {cure}")
+        raise DataError(
+            f"{path}: was made with other settings: {listed(differing)} would differ. {_cure(path)}"
+        )
+
+
+def _cure(path: Path) -> str:
+    return f"Give data.split.name another name, or remove {path.name} if nothing was trained with it."
 
 
 def leaks(entries: Sequence[Entry]) -> tuple[list[str], list[str]]:
@@ -165,7 +179,8 @@ def leaks(entries: Sequence[Entry]) -> tuple[list[str], list[str]]:
     images: dict[str, list[Entry]] = defaultdict(list)
     for entry in entries:
         groups[entry.group].add(entry.split)
-        images[entry.digest].append(entry)
+        if entry.digest:
+            images[entry.digest].append(entry)
     shared = sorted(group for group, parts in groups.items() if len(parts) > 1)
     twins = [
         " = ".join(f"{entry.sample} ({entry.split})" for entry in same)
@@ -179,9 +194,15 @@ def check_leaks(entries: Sequence[Entry], *, config: SplitConfig, warn: list[str
     """Refuse images that stand in two parts; append to `warn` what a patch split leaks by its nature.
 
     Raises:
-        DataError: If the split is by source (or by hand) and an image stands in two parts.
+        DataError: If the split is by group and a group stands in two parts, or it is by anything but patch
+        and an image does.
     """
     shared, twins = leaks(entries)
+    if shared and config.by == "group":
+        raise DataError(
+            f"{len(shared)} groups stand in more than one part of the split: {listed(shared)}. "
+            "The release parts what belongs together; make the split file by hand (by: file)."
+        )
     if shared:
         warn.append(f"{len(shared)} sources stand in more than one part of the split: {listed(shared)}.")
     if not twins:

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from pkgs.data.assign import assign
 from pkgs.data.catalog import READERS
 from pkgs.data.config import DataConfig
 from pkgs.data.formats.grey_image import digest_image
-from pkgs.data.readers.cem_mitolab import Sample
-from pkgs.data.split import Entry, assign, check_leaks, fitting, read_split, split_file, write_split
+from pkgs.data.items import Sample
+from pkgs.data.split import Entry, check_leaks, fitting, read_split, split_file, write_split
 from pkgs.foundation.provenance import digest_file
 from pkgs.foundation.registry import choose
 
@@ -70,6 +71,6 @@ def problems(config: DataConfig) -> list[str]:
 def _digests(samples: list[Sample], tick: Callable[[], None]) -> dict[str, str]:
     digests = {}
     for sample in samples:
-        digests[sample.id] = digest_image(sample.image)
+        digests[sample.id] = digest_image(sample.files["image"])
         tick()
     return digests

@@ -9,6 +9,7 @@ import tifffile
 
 DEEP, WIDE, WHITE = 2, 1, 5
 """Number of the source in 16 bit, of the one that is not square, of the one stored min-is-white."""
+VICTIM = "CEM-MitoLab/cem_mitolab/source_01/masks/s1_2.tif"
 
 
 def write_cem_mitolab(root: Path, *, sources: int = 8, patches: int = 4, side_px: int = 32) -> Path:

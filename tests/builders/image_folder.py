@@ -7,7 +7,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from pkgs.data.readers.image_folder import ImageFolder
 from tests.builders.cem_mitolab import draw_patch
+
+READER = ImageFolder(labels="255")
+VICTIM = "masks/7.png"
 
 
 def write_image_folder(root: Path, *, count: int = 12, side_px: int = 32) -> tuple[Path, Path]:

@@ -45,7 +45,7 @@ def test_a_converted_folder_is_read_as_any_other_set(tmp_path: Path) -> None:
     samples = CemMitoLab().samples(tmp_path / "out")
     assert facts["images"] == len(samples) == 10
     assert facts["left_out"] == 2
-    assert {sample.source for sample in samples} == {"block_000", "block_001", "block_002"}
+    assert {sample.group for sample in samples} == {"block_000", "block_001", "block_002"}
 
 
 def test_zero_as_foreground_is_the_complement(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_tiled_masks_belong_to_their_images(tmp_path: Path) -> None:
     plan = FolderPlan(*write_image_folder(tmp_path), foreground="255", tile_px=20, group_blocks=2)
     build(tmp_path / "out", plan)
     for sample in CemMitoLab().samples(tmp_path / "out"):
-        image, mask = tifffile.imread(sample.image), tifffile.imread(sample.mask)
+        image, mask = (tifffile.imread(sample.files[name]) for name in ("image", "label"))
         assert image.shape == mask.shape == (20, 20)
         assert not mask.any() or image[mask > 0].min() > image[mask == 0].mean()
 

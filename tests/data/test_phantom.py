@@ -87,14 +87,14 @@ def test_some_objects_are_cut_by_the_border(labelled: tuple[np.ndarray, np.ndarr
 
 def test_the_quirks_of_the_release_are_there(tiny: Path) -> None:
     samples = CemMitoLab().samples(tiny)
-    types = {sample.source: tifffile.imread(sample.image).dtype for sample in samples}
-    shapes = {tifffile.imread(sample.image).shape for sample in samples}
-    stems = [sample.image.stem for sample in samples]
+    types = {sample.group: tifffile.imread(sample.files["image"]).dtype for sample in samples}
+    shapes = {tifffile.imread(sample.files["image"]).shape for sample in samples}
+    stems = [sample.files["image"].stem for sample in samples]
     assert sorted(str(kind) for kind in types.values()) == ["uint16"] + ["uint8"] * 5
     assert shapes == {(64, 64), (64, 80)}
     assert len(stems) - len(set(stems)) == 5  # two sources with equal file names
-    assert {sample.image.suffix for sample in samples} == {".tif", ".tiff"}
-    assert all(tifffile.imread(sample.mask).dtype == np.uint16 for sample in samples)
+    assert {sample.files["image"].suffix for sample in samples} == {".tif", ".tiff"}
+    assert all(tifffile.imread(sample.files["label"]).dtype == np.uint16 for sample in samples)
 
 
 def test_the_pool_has_its_truth_beside_it_and_not_within(tiny: Path) -> None:

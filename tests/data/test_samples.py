@@ -11,14 +11,16 @@ import torch
 
 from pkgs.data.formats.grey_image import digest_image
 from pkgs.data.items import DataError
-from pkgs.data.readers.cem_mitolab import CemMitoLab, Sample
+from pkgs.data.readers.cem_mitolab import CemMitoLab
 from pkgs.data.samples import Part, load_part
 from tests.builders.cem_mitolab import write_cem_mitolab
 
 
 def load(root: Path, *, size_px: int = 32) -> Part:
     samples = CemMitoLab().samples(root)
-    return load_part(samples, size_px=size_px, digests={s.id: digest_image(s.image) for s in samples})
+    return load_part(
+        samples, size_px=size_px, digests={s.id: digest_image(s.files["image"]) for s in samples}
+    )
 
 
 def test_every_quirk_is_read_without_an_option(tmp_path: Path) -> None:
@@ -55,7 +57,7 @@ def test_unequal_shapes_are_listed(tmp_path: Path) -> None:
 
 
 def test_a_changed_image_is_refused(tmp_path: Path) -> None:
-    sample: Sample = CemMitoLab().samples(write_cem_mitolab(tmp_path, sources=1))[0]
+    sample = CemMitoLab().samples(write_cem_mitolab(tmp_path, sources=1))[0]
     with pytest.raises(DataError, match="pixels have changed since the split was written"):
         load_part([sample], size_px=32, digests={sample.id: "0" * 16})
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pkgs.data.assign import assign
 from pkgs.data.config import SplitConfig
-from pkgs.data.items import DataError
-from pkgs.data.readers.cem_mitolab import Sample
-from pkgs.data.split import Entry, assign, check_leaks, fitting, leaks, read_split, write_split
+from pkgs.data.items import DataError, Sample
+from pkgs.data.split import Entry, check_leaks, fitting, leaks, read_split, write_split
 from pkgs.foundation.config import ConfigError, strict
 
 DEMO = SplitConfig(min_sources=3)
@@ -21,7 +23,7 @@ DEMO = SplitConfig(min_sources=3)
 
 def samples_of(counts: Sequence[int]) -> list[Sample]:
     return [
-        Sample(f"s{number:02d}/p{patch:03d}", f"s{number:02d}", Path("i"), Path("m"))
+        Sample(f"s{number:02d}/p{patch:03d}", f"s{number:02d}", {"image": Path("i"), "label": Path("m")})
         for number, count in enumerate(counts)
         for patch in range(count)
     ]
@@ -29,7 +31,7 @@ def samples_of(counts: Sequence[int]) -> list[Sample]:
 
 def sources_in(samples: Sequence[Sample], config: SplitConfig) -> dict[str, set[str]]:
     part_of = assign(samples, config)
-    return {part: {s.source for s in samples if part_of[s.id] == part} for part in ("train", "val", "test")}
+    return {part: {s.group for s in samples if part_of[s.id] == part} for part in ("train", "val", "test")}
 
 
 def test_the_demo_gives_three_sources_to_test_and_four_to_val() -> None:
@@ -68,7 +70,7 @@ def test_a_patch_split_has_exact_shares_and_shares_sources() -> None:
     samples = samples_of([20] * 24)
     part_of = assign(samples, SplitConfig(by="patch"))
     assert Counter(part_of.values()) == {"train": 384, "val": 72, "test": 24}
-    entries = [Entry(s.id, s.source, part_of[s.id], s.id) for s in samples]
+    entries = [Entry(s.id, s.group, part_of[s.id], s.id) for s in samples]
     assert len(leaks(entries)[0]) > 10
 
 
@@ -79,6 +81,15 @@ def test_a_written_split_is_read_back_and_fits(tmp_path: Path) -> None:
     fitting(path, entries, samples=samples, config=DEMO)
     assert path.read_text().splitlines()[0] == "sample,group,split,digest"
     assert {e.sample: e.split for e in entries} == assign(samples, DEMO)
+
+
+@pytest.mark.parametrize(("by", "digest"), [("source", "f200a2b73cba970a"), ("patch", "ce1d245a77c1cc7f")])
+def test_the_bytes_of_a_split_file_are_those_of_every_released_version(
+    tmp_path: Path, by: Literal["source", "patch"], digest: str
+) -> None:
+    samples, config = samples_of([20] * 24), SplitConfig(by=by, min_sources=3)
+    write_split(tmp_path / "a.csv", samples, config=config, digests={s.id: f"d{s.id}" for s in samples})
+    assert hashlib.sha256((tmp_path / "a.csv").read_bytes()).hexdigest()[:16] == digest
 
 
 def test_a_foreign_split_file_is_refused(tmp_path: Path) -> None:

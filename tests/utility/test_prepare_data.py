@@ -83,5 +83,5 @@ def test_real_sections_are_tiled_in_blocks(tmp_path: Path) -> None:
     assert ask("folder", "--images", ISBI / "images", "--masks", ISBI / "masks", *words)[0] == 0
     samples = CemMitoLab().samples(tmp_path / "isbi")
     assert len(samples) == 100
-    assert len({sample.source for sample in samples}) == 6
-    assert tifffile.imread(samples[0].image).shape == (256, 256)
+    assert len({sample.group for sample in samples}) == 6
+    assert tifffile.imread(samples[0].files["image"]).shape == (256, 256)
