@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
-from pkgs.data.items import Reader
 from pkgs.data.readers.acdc import Acdc
 from pkgs.data.readers.body_ct import BodyCt
 from pkgs.data.readers.brats import Brats
@@ -16,12 +15,11 @@ from pkgs.data.readers.npy import Npy
 from pkgs.data.readers.segthor import SegThor
 from pkgs.data.readers.volume_folder import VolumeFolder
 
-READERS: Final[Mapping[str, type[CemMitoLab]]] = {"cem_mitolab": CemMitoLab}
-
-VOLUME_READERS: Final[Mapping[str, type[Reader]]] = {
+READERS: Final[Mapping[str, type[Any]]] = {
     "acdc": Acdc,
     "body_ct": BodyCt,
     "brats": Brats,
+    "cem_mitolab": CemMitoLab,
     "dicom": Dicom,
     "kits19": Kits19,
     "npy": Npy,

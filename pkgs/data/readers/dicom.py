@@ -53,7 +53,7 @@ class Dicom:
     def samples(self, root: Path) -> list[Sample]:
         """Return one sample per folder that holds files."""
         samples = [
-            Sample(case.name, case.name, {"image": case}, part)
+            Sample(case.name, case.name, {path.name: path for path in files_in(case)}, part)
             for part, folder in parts_of(root)
             for case in folders_in(folder)
             if files_in(case)
@@ -61,12 +61,12 @@ class Dicom:
         return checked(samples, root=root, problems=[], expected="<case>/<slices of one series>")
 
     def header(self, sample: Sample) -> Header:
-        series = _Series(sample.files["image"], _datasets(sample.files["image"], pixels=False))
+        series = _series(sample, pixels=False)
         spec = ArraySpec("image", "int16", (1, *series.shape))
         return Header({"image": spec}, spacing_of(series.affine), series.affine)
 
     def read(self, sample: Sample) -> Item:
-        series = _Series(sample.files["image"], _datasets(sample.files["image"], pixels=True))
+        series = _series(sample, pixels=True)
         planes = [_hounsfield(slice_.path, slice_.tags).T for slice_ in series.ordered]
         return {"image": np.ascontiguousarray(np.stack(planes, axis=-1)[None])}
 
@@ -148,33 +148,32 @@ class _Series:
                 )
 
 
-def _datasets(folder: Path, *, pixels: bool) -> list[_Slice]:
+def _series(sample: Sample, *, pixels: bool) -> _Series:
+    folder = next(iter(sample.files.values())).parent
+    slices = [_read(path, pixels=pixels) for path in sample.files.values() if path.name != "DICOMDIR"]
+    if not slices:
+        raise DataError(f"{folder}: holds no DICOM slice.")
+    return _Series(folder, slices)
+
+
+def _read(path: Path, *, pixels: bool) -> _Slice:
     try:
         import pydicom  # noqa: PLC0415 - an extra, and heavy
         from pydicom.errors import InvalidDicomError  # noqa: PLC0415
     except ImportError:
         raise DataError(
-            f"{folder}: DICOM needs pydicom, which is not installed: pip install 'queuemanager[dicom]'."
+            f"{path}: DICOM needs pydicom, which is not installed: pip install 'queuemanager[dicom]'."
         ) from None
-    slices = []
-    for path in files_in(folder):
-        if path.name == "DICOMDIR":
-            continue
-        try:
-            tags = pydicom.dcmread(path, stop_before_pixels=not pixels)
-        except (InvalidDicomError, OSError, EOFError) as error:
-            raise DataError(
-                f"{path}: is not a DICOM file, or cut off ({error}). Move it away or restore it."
-            ) from None
-        absent = [tag for tag in TAGS if not getattr(tags, tag, None)]
-        if absent:
-            raise DataError(
-                f"{path}: has no {', '.join(absent)}; only slices with a position can be ordered."
-            )
-        slices.append(_Slice(path, tags))
-    if not slices:
-        raise DataError(f"{folder}: holds no DICOM slice.")
-    return slices
+    try:
+        tags = pydicom.dcmread(path, stop_before_pixels=not pixels)
+    except (InvalidDicomError, OSError, EOFError) as error:
+        raise DataError(
+            f"{path}: is not a DICOM file, or cut off ({error}). Move it away or restore it."
+        ) from None
+    absent = [tag for tag in TAGS if not getattr(tags, tag, None)]
+    if absent:
+        raise DataError(f"{path}: has no {', '.join(absent)}; only slices with a position can be ordered.")
+    return _Slice(path, tags)
 
 
 def _hounsfield(path: Path, tags: Any) -> NDArray[np.int16]:  # noqa: ANN401 - pydicom's dataset

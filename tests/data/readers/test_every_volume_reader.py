@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pkgs.data.catalog import VOLUME_READERS
+from pkgs.data.catalog import READERS
 from pkgs.data.items import DataError, Reader
 from pkgs.data.readers.acdc import Acdc
 from pkgs.data.readers.body_ct import BodyCt
@@ -102,11 +102,11 @@ def test_sources_stay_as_they_are(reader: Reader, write: Write, count: int, tmp_
     assert {path: path.read_bytes() for path in root.rglob("*") if path.is_file()} == before
 
 
-@pytest.mark.parametrize("name", sorted(VOLUME_READERS))
+@pytest.mark.parametrize("name", sorted({reader.name for reader, _, _ in EVERY.values()}))
 def test_an_empty_folder_and_a_missing_one_are_refused_with_what_was_expected(
     name: str, tmp_path: Path
 ) -> None:
-    reader = VOLUME_READERS[name]()
+    reader = READERS[name]()
     assert reader.name == name
     with pytest.raises(DataError, match=r"expected"):
         reader.samples(tmp_path)
