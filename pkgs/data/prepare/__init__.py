@@ -1,4 +1,4 @@
-"""Deterministic changes of single items on the CPU, whose results may be cached.
+"""Deterministic changes of single items on the CPU, whose results may be cached; one file each.
 
-Random ones run on the device.
+Random ones are another type and run on the device.
 """
