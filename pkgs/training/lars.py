@@ -66,12 +66,10 @@ class Lars(torch.optim.Optimizer):
         return loss
 
     def _move(self, weights: list[Tensor], group: dict[str, Any]) -> None:
-        directions = [weight.grad for weight in weights if weight.grad is not None]
-        if group["weight_decay"]:
-            directions = list(torch._foreach_add(directions, weights, alpha=group["weight_decay"]))
+        gradients = [weight.grad for weight in weights if weight.grad is not None]
+        directions = list(torch._foreach_add(gradients, weights, alpha=group["weight_decay"]))
         if group["adapt"]:
-            ratios = _ratios(weights, directions, trust=group["trust"])
-            directions = list(torch._foreach_mul(directions, ratios))
+            torch._foreach_mul_(directions, _ratios(weights, directions, trust=group["trust"]))
         velocities = [self._velocity(weight) for weight in weights]
         torch._foreach_mul_(velocities, group["momentum"])
         torch._foreach_add_(velocities, directions, alpha=group["lr"])

@@ -113,6 +113,14 @@ def test_a_flag_on_the_device_gives_the_bits_of_a_plain_step() -> None:
     assert same(values(averages[0].module), values(averages[1].module))
 
 
+def test_an_update_reads_no_value_back_to_the_host() -> None:
+    module = network().to("meta")  # tensors without data: whoever reads a value fails
+    ema = Ema(module, decay=0.9)
+    ema.update()
+    ema.update(torch.empty((), dtype=torch.bool, device="meta"))
+    assert ema.updates.is_meta
+
+
 def test_a_stopped_average_goes_on_to_the_bit() -> None:
     whole, first, second = network(), network(), network()
     never_stopped = Ema(whole, decay=0.9)

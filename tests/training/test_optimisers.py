@@ -207,16 +207,14 @@ def test_lars_passes_over_parameters_without_a_gradient() -> None:
     assert not torch.equal(weight.detach(), torch.ones(2, 2))
 
 
-def test_lars_never_reads_a_norm_back_to_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_tensor: Tensor) -> float:
-        raise AssertionError("a value left the device")
-
-    module = network()
-    module(torch.rand(2, 1, 4, 4)).sum().backward()
+def test_lars_never_reads_a_norm_back_to_the_host() -> None:
+    module = network().to("meta")  # tensors without data: whoever reads a value fails
     optimiser = build_optimiser(config("lars", weight_decay=0.1), module)
-    for name in ("item", "__float__", "__bool__", "tolist"):
-        monkeypatch.setattr(Tensor, name, refuse)
-    optimiser.step()
+    for _ in range(2):
+        for weight in module.parameters():
+            weight.grad = torch.empty_like(weight)
+        optimiser.step()
+    assert all(state["velocity"].is_meta for state in optimiser.state.values())
 
 
 def test_lars_keeps_the_rate_inside_the_momentum_so_that_a_new_rate_acts_on_new_gradients_only() -> None:

@@ -28,6 +28,10 @@ class WeightsAndBiases:
             os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # it is sent to a third party
         import wandb  # noqa: PLC0415 - an extra
 
+        if self._config.wandb_mode == "online" and not wandb.login(prompt=False, verify=False):
+            raise ValueError(
+                "no key; set WANDB_API_KEY, or leave wandb_mode at offline and `wandb sync` later"
+            )
         identity, _ = lasting(run.folder / "wandb_run", lambda: uuid.uuid4().hex[:16])
         quiet = wandb.Settings(
             silent=True,
