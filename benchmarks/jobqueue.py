@@ -7,14 +7,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
-import shlex
 import sys
-import tempfile
-import time
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
@@ -23,14 +17,12 @@ from benchmarks.catalog import CONTESTANTS, OURS, install_peers
 from benchmarks.contestant import Contestant
 from benchmarks.figures import Figures
 from benchmarks.limits import measure_limits
+from benchmarks.machine import Say, facts, progress
 from benchmarks.measures import guarded, measure_kill, measure_noop_runs, measure_rows_and_footprint
 from benchmarks.own_measures import own_steps
 from benchmarks.tables import put_between_marks, render, versions_line
 from pkgs.foundation import exit_codes
 from pkgs.foundation.files import write_whole
-from pkgs.jobqueue.state.state import file_system_of
-
-Say = Callable[[str], None]
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -116,40 +108,9 @@ def measure(contestants: Sequence[Contestant], *, repeats: int, say: Say) -> Fig
 
 
 def describe(arguments: Sequence[str]) -> str:
-    """Say when, on what and how; without the machine's name."""
-    load, cores = os.getloadavg()[0], os.cpu_count() or 1
-    calm = "" if load < 0.25 * cores else " **The machine was not quiet: these figures are no result.**"
-    command, disk = shlex.join(["-m", "benchmarks.jobqueue", *arguments]), Path(tempfile.gettempdir())
-    facts = [
-        f"Measured {datetime.now(UTC):%Y-%m-%d %H:%M} UTC by `python {command}`",
-        f"{cores} cores ({_processor()}), {platform.system()} {platform.release()}",
-        f"Python {platform.python_version()}, temporary folder on {file_system_of(disk)}",
-        f"load average {load:.2f} at the start.{calm}",
-    ]
+    """Say when, on what and how, and what stands beside ours."""
     legend = "Each cell: median (smallest … largest of the repeats)."
-    return f"{'; '.join(facts)}\n\nBeside ours: {versions_line()}.\n\n{legend}"
-
-
-def progress() -> Say:
-    """Return a function that prints a line with the seconds since now."""
-    begin_s = time.monotonic()
-
-    def say(words: str) -> None:
-        sys.stderr.write(f"[{time.monotonic() - begin_s:4.0f} s] {words}\n")
-        sys.stderr.flush()
-
-    return say
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.machine()
-    return next(
-        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")),
-        platform.machine(),
-    )
+    return f"{facts('benchmarks.jobqueue', arguments)}\n\nBeside ours: {versions_line()}.\n\n{legend}"
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -34,6 +35,36 @@ def measure_limits(figures: Figures, *, rounds: int) -> None:
         for measure, piece in pieces.items():
             figures.add(MACHINE, measure, *(_seconds(piece) for _ in range(rounds)))
         os.close(file)
+
+
+def measure_compute(figures: Figures, *, rounds: int, quick: bool) -> None:
+    """Time a copy of memory and a product of matrices, on the CPU and on a GPU where torch sees one."""
+    import torch  # noqa: PLC0415 - the queue's benchmark needs none
+
+    side, count = (128, 1 << 16) if quick else (1024, 1 << 26)
+    for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
+        source = torch.ones(count, dtype=torch.uint8, device=device)
+        matrix = torch.ones(side, side, device=device)
+        target, product = torch.empty_like(source), torch.empty_like(matrix)
+        pieces: dict[str, tuple[float, Callable[[], object]]] = {
+            f"{device}_copy_gb_per_s": (count / 1e9, partial(target.copy_, source)),
+            f"{device}_matmul_gflop_per_s": (
+                2 * side**3 / 1e9,
+                partial(torch.mm, matrix, matrix, out=product),
+            ),
+        }
+        for measure, (amount, piece) in pieces.items():
+            times = [_seconds(partial(_settled, piece, device)) for _ in range(rounds + 1)]
+            figures.add(MACHINE, measure, *(amount / seconds for seconds in times[1:]))  # the first warms up
+
+
+def _settled(piece: Callable[[], object], device: str) -> None:
+    """Carry out a piece to its end; a GPU works on after the call."""
+    import torch  # noqa: PLC0415 - as above
+
+    piece()
+    if device == "cuda":
+        torch.cuda.synchronize()
 
 
 def _write_synced(file: int) -> None:

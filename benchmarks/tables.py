@@ -134,17 +134,17 @@ def versions_line() -> str:
     return ", ".join(f"{contestant.name} ({contestant.version()})" for contestant in present)
 
 
-def put_between_marks(text: str, tables: str) -> str:
-    """Return the page with new tables.
+def put_between_marks(text: str, tables: str, *, begin: str = BEGIN, end: str = END) -> str:
+    """Return the page with new tables between its marks.
 
     Raises:
         ValueError: If the page does not hold the two marks, once each and in order.
     """
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end or BEGIN in after or END in after:
-        raise ValueError(f"The page must hold {BEGIN} and then {END}, once each, to say where the tables go.")
-    return f"{before}{BEGIN}\n\n{tables.strip()}\n\n{END}{after}"
+    before, found_begin, rest = text.partition(begin)
+    _, found_end, after = rest.partition(end)
+    if not found_begin or not found_end or begin in after or end in after:
+        raise ValueError(f"The page must hold {begin} and then {end}, once each, to say where the tables go.")
+    return f"{before}{begin}\n\n{tables.strip()}\n\n{end}{after}"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

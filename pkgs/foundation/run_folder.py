@@ -95,6 +95,11 @@ class RunFolder:
         return self.path / "predictions"
 
     @property
+    def trackers(self) -> Path:
+        """What optional trackers write: event files, offline runs, a local store."""
+        return self.path / "trackers"
+
+    @property
     def attempts(self) -> Path:
         return self.path / "attempts"
 

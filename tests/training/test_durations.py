@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import pytest
-import torch
 
 from pkgs.foundation.config import ConfigError, strict
-from pkgs.training.config import OptimiserConfig, ScheduleConfig, TrainingConfig
+from pkgs.training.config import ScheduleConfig, TrainingConfig
 from pkgs.training.durations import Duration, is_due
-from pkgs.training.schedule import OPTIMISERS, build_optimiser, lr_at
+from pkgs.training.schedule import lr_at
 
 
 def test_steps_are_steps_and_epochs_see_every_sample() -> None:
@@ -54,14 +53,3 @@ def test_milestones_without_multistep_are_refused() -> None:
 def test_a_length_that_cannot_be_read_is_refused_where_it_is_written() -> None:
     with pytest.raises(ConfigError, match=r"a\.yaml"):
         strict(TrainingConfig, {"length": "a while"}, where="a.yaml")
-
-
-@pytest.mark.parametrize("name", sorted(OPTIMISERS))
-def test_every_optimiser_lowers_a_parabola(name: str) -> None:
-    weight = torch.nn.Parameter(torch.tensor([3.0]))
-    optimiser = build_optimiser(OptimiserConfig.model_validate({"name": name, "lr": 0.1}), [weight])
-    for _ in range(50):
-        optimiser.zero_grad()
-        (weight**2).sum().backward()
-        optimiser.step()
-    assert abs(weight.item()) < 1.5
