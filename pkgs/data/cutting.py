@@ -5,13 +5,14 @@ Works on mapped arrays: only the patch is read. Draws nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pkgs.data.items import IGNORE, Array, Item, Kind
+from pkgs.data.patches import WHOLE, PatchKeys
 
 Outside = float | Literal["reflect"]
 """What lies beyond the border: one value, or the mirror image without the border voxel itself."""
@@ -62,7 +63,7 @@ def cut_patch(  # noqa: PLR0913 - a patch is named by all of these
         kinds: What they are; a `vector` is handed on as it is.
         start: First voxel of the labelled area.
         window: Size of the labelled area.
-        axis: Across which a slice is cut, or -1 for a volume.
+        axis: Across which a slice is cut, or `WHOLE`.
         margin: Voxels more on every side, for context and for rotated corners; none across a slice.
         image_outside: For images; the lowest value of the window for CT, such as -100.
     """
@@ -76,8 +77,40 @@ def cut_patch(  # noqa: PLR0913 - a patch is named by all of these
             parts[name] = array
             continue
         part = cut(array, start=first, size=size, outside=BEYOND.get(kind, image_outside))
-        parts[name] = part if axis < 0 else part.squeeze(axis=part.ndim - 3 + axis)
+        parts[name] = part if axis == WHOLE else part.squeeze(axis=part.ndim - 3 + axis)
     return parts
+
+
+def cut_batch(
+    item_of: Callable[[int], Item],
+    *,
+    kinds: Mapping[str, Kind],
+    keys: PatchKeys,
+    margin: int = 0,
+    image_outside: Outside,
+) -> dict[str, Array]:
+    """Return the patches of all keys, stacked: [B, ...] by array name.
+
+    Args:
+        item_of: The whole volumes of a case by its number; mapped ones, so that only the patches are read.
+        kinds: What the arrays are.
+        keys: Of a `PatchSampler`; all have one size once a slice has lost its axis.
+        margin: See `cut_patch`.
+        image_outside: See `cut_patch`.
+    """
+    patches = [
+        cut_patch(
+            item_of(int(keys.case_B[k])),
+            kinds=kinds,
+            start=keys.start_B3[k].tolist(),
+            window=keys.window_B3[k].tolist(),
+            axis=int(keys.axis_B[k]),
+            margin=margin,
+            image_outside=image_outside,
+        )
+        for k in range(len(keys))
+    ]
+    return {name: np.stack([patch[name] for patch in patches]) for name in patches[0]}
 
 
 def slices_of(volume: NDArray[Any], *, axis: int) -> NDArray[Any]:
