@@ -5,13 +5,14 @@ Works on mapped arrays: only the patch is read. Draws nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pkgs.data.items import IGNORE, Array, Item, Kind
+from pkgs.data.patches import WHOLE, PatchKeys
 
 Outside = float | Literal["reflect"]
 """What lies beyond the border: one value, or the mirror image without the border voxel itself."""
@@ -29,19 +30,19 @@ def cut(volume: NDArray[Any], *, start: Sequence[int], size: Sequence[int], outs
         size: At least 1 each.
         outside: See `Outside`.
     """
-    lead, ends = volume.ndim - 3, [s + n for s, n in zip(start, size, strict=True)]
-    if all(s >= 0 and e <= n for s, e, n in zip(start, ends, volume.shape[lead:], strict=True)):
-        inner = tuple(slice(s, e) for s, e in zip(start, ends, strict=True))
-        return np.array(volume[(slice(None),) * lead + inner])
-    patch = volume
-    for axis, (first, end) in enumerate(zip(start, ends, strict=True)):
-        count = volume.shape[lead + axis]
-        places = np.arange(first, end)
-        near = _mirrored(places, count) if outside == "reflect" else np.clip(places, 0, count - 1)
-        patch = np.take(patch, near, axis=lead + axis)
+    lead = volume.ndim - 3
+    wanted = [np.arange(s, s + n) for s, n in zip(start, size, strict=True)]
+    sides = volume.shape[lead:]
+    near = [_inside(places, n, outside) for places, n in zip(wanted, sides, strict=True)]
+    # The part that is needed first: all else then costs as much as the patch, not as the volume.
+    part = (slice(None),) * lead + tuple(slice(n.min(), n.max() + 1) for n in near)
+    patch = np.array(volume[part])
+    for axis, (places, inside) in enumerate(zip(wanted, near, strict=True)):
+        if np.array_equal(places, inside):
+            continue
+        patch = np.take(patch, inside - inside.min(), axis=lead + axis)
         if outside != "reflect":
-            beyond = (slice(None),) * (lead + axis) + (near != places,)
-            patch[beyond] = outside
+            patch[(slice(None),) * (lead + axis) + (inside != places,)] = outside
     return patch
 
 
@@ -62,7 +63,7 @@ def cut_patch(  # noqa: PLR0913 - a patch is named by all of these
         kinds: What they are; a `vector` is handed on as it is.
         start: First voxel of the labelled area.
         window: Size of the labelled area.
-        axis: Across which a slice is cut, or -1 for a volume.
+        axis: Across which a slice is cut, or `WHOLE`.
         margin: Voxels more on every side, for context and for rotated corners; none across a slice.
         image_outside: For images; the lowest value of the window for CT, such as -100.
     """
@@ -76,8 +77,40 @@ def cut_patch(  # noqa: PLR0913 - a patch is named by all of these
             parts[name] = array
             continue
         part = cut(array, start=first, size=size, outside=BEYOND.get(kind, image_outside))
-        parts[name] = part if axis < 0 else part.squeeze(axis=part.ndim - 3 + axis)
+        parts[name] = part if axis == WHOLE else part.squeeze(axis=part.ndim - 3 + axis)
     return parts
+
+
+def cut_batch(
+    item_of: Callable[[int], Item],
+    *,
+    kinds: Mapping[str, Kind],
+    keys: PatchKeys,
+    margin: int = 0,
+    image_outside: Outside,
+) -> dict[str, Array]:
+    """Return the patches of all keys, stacked: [B, ...] by array name.
+
+    Args:
+        item_of: The whole volumes of a case by its number; mapped ones, so that only the patches are read.
+        kinds: What the arrays are.
+        keys: Of a `PatchSampler`; all have one size once a slice has lost its axis.
+        margin: See `cut_patch`.
+        image_outside: See `cut_patch`.
+    """
+    patches = [
+        cut_patch(
+            item_of(int(keys.case_B[k])),
+            kinds=kinds,
+            start=keys.start_B3[k].tolist(),
+            window=keys.window_B3[k].tolist(),
+            axis=int(keys.axis_B[k]),
+            margin=margin,
+            image_outside=image_outside,
+        )
+        for k in range(len(keys))
+    ]
+    return {name: np.stack([patch[name] for patch in patches]) for name in patches[0]}
 
 
 def slices_of(volume: NDArray[Any], *, axis: int) -> NDArray[Any]:
@@ -85,9 +118,10 @@ def slices_of(volume: NDArray[Any], *, axis: int) -> NDArray[Any]:
     return np.moveaxis(volume, volume.ndim - 3 + axis, 0)
 
 
-def _mirrored(places: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    if count == 1:
-        return np.zeros_like(places)
-    folded = np.abs(places) % (2 * count - 2)
+def _inside(places: NDArray[np.int64], count: int, outside: Outside) -> NDArray[np.int64]:
+    """Return the voxel of the volume that stands for each place."""
+    if outside != "reflect":
+        return np.clip(places, 0, count - 1)
+    folded = np.abs(places) % max(2 * count - 2, 1)
     mirrored: NDArray[np.int64] = np.minimum(folded, 2 * count - 2 - folded)
     return mirrored

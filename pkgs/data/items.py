@@ -48,7 +48,10 @@ class Sample:
     group: str
     """What no split may part: source, patient, volume, tile. The id where samples are independent."""
     files: Mapping[str, Path]
-    """The file of each array by the array's name; several arrays may come from one file."""
+    """The file of each array by the array's name; several arrays may come from one file.
+
+    An array made of several files (modalities, DICOM slices) has an entry for each, by names of its reader's.
+    """
     part: str = ""
     """`train`, `val` or `test` where the release itself says so, else empty."""
     vector: tuple[int, ...] = ()
@@ -85,7 +88,8 @@ class Header:
 class Reader(Protocol):
     """One folder layout: which samples there are, and how they are decoded.
 
-    An instance pickles small and keeps no open file: worker processes get a copy each.
+    Options are fields of a frozen dataclass: its `repr` names them and enters the key of the cache. An
+    instance pickles small and keeps no open file: worker processes get a copy each.
     """
 
     @property

@@ -63,8 +63,9 @@ def linear(count: int, new_count: int, *, step: float, offset: float | None = No
 
 
 def nearest(count: int, new_count: int, *, step: float) -> NDArray[np.int64]:
-    """Return the input index that is nearest to each output voxel's centre."""
-    places = np.floor((np.arange(new_count) + 0.5) * step).astype(np.int64)
+    """Return the input index that is nearest to each output voxel's centre; of two, the later one."""
+    # The small number decides ties alike in all cases: spacings in headers are off by rounding.
+    places = np.floor((np.arange(new_count) + 0.5) * step + 1e-6).astype(np.int64)
     clipped: NDArray[np.int64] = np.minimum(places, count - 1)
     return clipped
 

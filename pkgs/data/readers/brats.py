@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -31,6 +30,9 @@ MISNAMED: Final = "W39_1998.09.19_Segm"
 """The mask of BraTS20_Training_355, as it lies in the release."""
 AXIAL: Final = 2
 """Files are stored left, posterior, superior: the last array axis runs upwards, checked in `samples`."""
+
+Stamped = tuple[Path, int, int]
+"""A file with the time and size that it had: one that was changed is read anew."""
 
 
 @final
@@ -120,7 +122,7 @@ class Brats:
         """Return `image` [modality, *space] and `label` [*space]."""
         if sample.files[self.channels[0]].suffix == ".npy":
             return self._npy_header(sample)
-        head = _alike(sample, self.channels)
+        head = _alike(sample.group, tuple((name, *_stamped(path)) for name, path in sample.files.items()))
         space = head.shape if sample.place is None else head.shape[:AXIAL]
         arrays = {"image": ArraySpec("image", head.dtype, (len(self.channels), *space))}
         if "label" in sample.files:
@@ -153,8 +155,8 @@ class Brats:
             if label:
                 item["label"] = _mapped(npy.as_labels(label, npy.read_array(label)), label)
             return item
-        stamped = tuple((sample.files[name], _stamp(sample.files[name])) for name in self.channels)
-        image, mask = _volumes(stamped, (label, _stamp(label)) if label else None)
+        stamped = tuple(_stamped(sample.files[name]) for name in self.channels)
+        image, mask = _volumes(stamped, _stamped(label) if label else None)
         plane = (
             slice(None) if sample.place is None else sample.place
         )  # copied: the kept case is never handed out
@@ -164,31 +166,36 @@ class Brats:
         return volume
 
 
-def _alike(sample: Sample, channels: Sequence[str]) -> NiftiHeader:
-    """Return the first modality's header; all files of the case must lie on its grid."""
-    heads = {name: read_header(path) for name, path in sample.files.items()}
-    first = heads[channels[0]]
+@lru_cache(maxsize=1)
+def _alike(case: str, files: tuple[tuple[str, Path, int, int], ...]) -> NiftiHeader:
+    """Return the first modality's header; all files of the case must lie on its grid. Kept for its slices."""
+    heads = {name: read_header(path) for name, path, *_ in files}
+    first = next(iter(heads.values()))
     for name, other in heads.items():
-        refuse_unless_alike(sample.group, first, other)
+        refuse_unless_alike(case, first, other)
         if name != "label" and other.dtype != first.dtype:
             raise DataError(
-                f"Case {sample.group}: {first.path} decodes to {first.dtype}, {other.path} to {other.dtype}."
+                f"Case {case}: {first.path} is {first.dtype}, {other.path} is {other.dtype}; expected "
+                "one dtype for all modalities. Store them alike."
             )
     return first
 
 
 @lru_cache(maxsize=1)
 def _volumes(
-    images: tuple[tuple[Path, tuple[int, int]], ...], label: tuple[Path, tuple[int, int]] | None
+    images: tuple[Stamped, ...], label: Stamped | None
 ) -> tuple[NDArray[Any], NDArray[np.uint8] | None]:
     """Decode one case and keep it: 155 slices in a row need it once. A changed file has another stamp."""
-    stacked = np.stack([read_image(path) for path, _ in images])
+    stacked = np.stack([read_image(path) for path, *_ in images])
     return stacked, None if label is None else _mapped(read_labels(label[0], allowed=(0, 1, 2, 4)), label[0])
 
 
-def _stamp(path: Path) -> tuple[int, int]:
-    stat = path.stat()
-    return stat.st_mtime_ns, stat.st_size
+def _stamped(path: Path) -> Stamped:
+    try:
+        stat = path.stat()
+    except FileNotFoundError:
+        raise DataError(f"{path}: is missing.") from None
+    return path, stat.st_mtime_ns, stat.st_size
 
 
 def _mapped(labels: NDArray[np.uint8], path: Path) -> NDArray[np.uint8]:

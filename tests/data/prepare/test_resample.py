@@ -157,3 +157,12 @@ def _centroid(image: np.ndarray, header: Header) -> np.ndarray:
     voxels = np.moveaxis(np.indices(image.shape), 0, -1).reshape(-1, 3)
     middle = (voxels * image.reshape(-1, 1)).sum(axis=0) / image.sum()
     return np.array(header.affine)[:3, :3] @ middle + np.array(header.affine)[:3, 3]
+
+
+def test_ties_between_two_voxels_are_decided_alike_whatever_the_header_rounds() -> None:
+    label = np.arange(8, dtype=np.uint8)[:, None, None]
+    chosen = []
+    for spacing in (1.5, 1.5 - 1e-8, 1.5 + 1e-8):
+        header = header_of(label.shape, np.diag([spacing, 1.0, 1.0, 1.0]))
+        chosen.append(Resample((3.0, 1.0, 1.0)).apply({"label": label}, header)["label"].ravel().tolist())
+    assert chosen == [[1, 3, 5, 7]] * 3

@@ -92,3 +92,18 @@ def test_a_changed_file_is_read_anew(tmp_path: Path) -> None:
     volume = draw_brats(1)[0]["t1"] + 1000
     write_nifti(sample.files["t1"], volume.astype(np.int16), affine_of("flipped", spacing_mm=(1, 1, 1)))
     assert np.array_equal(reader.read(sample)["image"][0], volume)
+
+
+def test_modalities_of_different_dtypes_or_grids_are_refused(tmp_path: Path) -> None:
+    reader = Brats(sliced=False)
+    sample = reader.samples(write_brats(tmp_path))[0]
+    affine = affine_of("flipped", spacing_mm=(1, 1, 1))
+    write_nifti(sample.files["flair"], draw_brats(1)[0]["flair"].astype(np.float32), affine)
+    with pytest.raises(DataError, match=r"t1\.nii\.gz is int16, .*flair\.nii\.gz is float32"):
+        reader.read(sample)
+    write_nifti(sample.files["flair"], draw_brats(1)[0]["flair"][:-1], affine)
+    with pytest.raises(DataError, match=r"Case BraTS20_Training_001: .* differ in shape"):
+        reader.header(sample)
+    sample.files["t1"].unlink()
+    with pytest.raises(DataError, match=r"t1\.nii\.gz: is missing"):
+        reader.header(sample)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -112,3 +114,13 @@ def test_an_empty_folder_and_a_missing_one_are_refused_with_what_was_expected(
         reader.samples(tmp_path)
     with pytest.raises(DataError, match=r"is not a folder\. Set data\.root|is missing"):
         reader.samples(tmp_path / "nowhere")
+
+
+def test_the_catalogue_loads_no_heavy_library() -> None:
+    code = (
+        "import sys; import pkgs.data.catalog, pkgs.data.prepare.on_grid, pkgs.data.prepare.resample, "
+        "pkgs.data.patches; "
+        "print({'torch', 'nibabel', 'pydicom', 'scipy', 'monai'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
