@@ -85,8 +85,8 @@ class Header:
 class Reader(Protocol):
     """One folder layout: which samples there are, and how they are decoded.
 
-    An instance pickles small and keeps no open file: worker processes get a copy each. A frozen dataclass: its
-    `repr` names every option (such as which masks are read) and enters the key of the cache.
+    An instance pickles small and keeps no open file: worker processes get a copy each. A frozen dataclass:
+    its `repr` names every option (such as which masks are read) and enters the key of the cache.
     """
 
     @property
