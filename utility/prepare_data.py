@@ -1,6 +1,7 @@
-"""Making data sets: `python -m utility.prepare_data cem_phantom|folder …`. Only parses, calls, and tells.
+"""Making and checking data sets: `python -m utility.prepare_data cem_phantom|folder|whu|…`.
 
-Safe to kill and to start again: a set that is whole is left as it is.
+Only parses, calls, and tells. Safe to kill and to start again: a set that is whole is left as it is. A
+downloaded set is looked through under the name of its layout and never changed.
 """
 
 from __future__ import annotations
@@ -13,16 +14,20 @@ from typing import Annotated
 
 import typer
 
+from pkgs.data.catalog import READERS
 from pkgs.data.folder_set import FolderPlan, Foreground, convert, pair_files
 from pkgs.data.items import DataError
 from pkgs.data.phantom.generate import SIZES_PX, Plan, generate
+from pkgs.data.verify import Findings, told, verify
 from pkgs.data.whole_folder import MARK, Outcome, build_once
 from pkgs.foundation import exit_codes
 from pkgs.foundation.files import read_json
 from pkgs.foundation.registry import choose
 
 app = typer.Typer(
-    add_completion=False, no_args_is_help=True, help="Prepare a data set in the CEM-MitoLab layout."
+    add_completion=False,
+    no_args_is_help=True,
+    help="Make a data set in the CEM-MitoLab layout, or check one.",
 )
 
 Out = Annotated[Path, typer.Option(help="Folder of the data set; a data sheet in it stays.")]
@@ -81,6 +86,41 @@ def folder(  # noqa: PLR0913 - one per option
         )
 
     _tell(out, build)
+
+
+def _add_check(name: str) -> None:
+    """Add the command that looks through a set of the layout `name`."""
+
+    @app.command(name=name, help=f"Check a downloaded set of the layout {name}: pairs, sizes, types, counts.")
+    def check(
+        *, root: Annotated[Path, typer.Option(help="Where it was unpacked; nothing is changed.")]
+    ) -> None:
+        from rich.progress import Progress  # noqa: PLC0415 - `--help` and errors come without it
+
+        reader = READERS[name]()
+        try:
+            samples = reader.samples(root)
+        except DataError as error:
+            print(error, file=sys.stderr)
+            raise typer.Exit(exit_codes.USAGE) from None
+        with Progress(disable=not sys.stderr.isatty(), transient=True) as progress:
+            task = progress.add_task(f"reading {root}", total=len(samples))
+            findings = verify(reader, samples, tick=lambda: progress.update(task, advance=1))
+        _report(findings)
+
+
+for _name in READERS:
+    _add_check(_name)
+
+
+def _report(findings: Findings) -> None:
+    """Say what was found; a sample that cannot be used is a failure, something odd is not."""
+    print(told(findings))
+    for sentence in findings.warnings:
+        print(f"Warning: {sentence}", file=sys.stderr)
+    if findings.faults:
+        print("\n".join(findings.faults), file=sys.stderr)
+        raise typer.Exit(exit_codes.USAGE)
 
 
 def _threads() -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pkgs.data.folder_set import FolderPlan, blocks_of, convert, instances, pair_files, tiles
@@ -22,6 +22,7 @@ def build(out: Path, plan: FolderPlan) -> dict[str, object]:
     return convert(out, plan, pairs=pair_files(plan), tick=lambda _: None)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 200), st.integers(1, 12), st.integers(0, 3))
 def test_neighbours_never_stand_in_two_blocks(count: int, blocks: int, gap: int) -> None:
     if count - gap * (blocks - 1) < blocks:
@@ -57,6 +58,7 @@ def test_zero_as_foreground_is_the_complement(tmp_path: Path) -> None:
     assert abs(inside + outside - 1) < 1e-4
 
 
+@settings(deadline=None)
 @given(st.integers(1, 300), st.integers(1, 300), st.integers(1, 128))
 def test_tiles_cover_everything(rows: int, columns: int, tile_px: int) -> None:
     covered = np.zeros((rows, columns), bool)

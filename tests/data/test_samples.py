@@ -11,8 +11,10 @@ import torch
 
 from pkgs.data.formats.grey_image import digest_image
 from pkgs.data.items import DataError
+from pkgs.data.readers.cem_1500k import Cem1500k
 from pkgs.data.readers.cem_mitolab import CemMitoLab
 from pkgs.data.samples import Part, load_part
+from tests.builders.cem_1500k import write_cem_1500k
 from tests.builders.cem_mitolab import write_cem_mitolab
 
 
@@ -67,3 +69,9 @@ def test_a_batch_is_a_copy(tmp_path: Path) -> None:
     before = part.images_NHW.clone()
     part.batch(np.array([0])).image_B1HW.zero_()
     assert torch.equal(part.images_NHW, before)
+
+
+def test_an_unlabelled_layout_cannot_be_trained_on(tmp_path: Path) -> None:
+    sample = Cem1500k().samples(write_cem_1500k(tmp_path))[0]
+    with pytest.raises(DataError, match=r"pool_00/roi_0: has no mask file\. Choose a data\.layout"):
+        load_part([sample], size_px=32, digests={})

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from pkgs.data.readers.cem_mitolab import CemMitoLab
 from pkgs.data.whole_folder import digest_tree
 from tests.builders.image_folder import write_image_folder
+from tests.builders.whu import write_whu
 from utility.prepare_data import app
 
 ISBI = Path(__file__).parents[2].parent / "shared" / "data" / "isbi2012"
@@ -85,3 +86,26 @@ def test_real_sections_are_tiled_in_blocks(tmp_path: Path) -> None:
     assert len(samples) == 100
     assert len({sample.group for sample in samples}) == 6
     assert tifffile.imread(samples[0].files["image"]).shape == (256, 256)
+
+
+def test_a_downloaded_set_is_checked_under_the_name_of_its_layout(tmp_path: Path) -> None:
+    root = write_whu(tmp_path / "whu")
+    before = digest_tree(root)
+    code, text = ask("whu", "--root", root)
+    assert code == 0
+    assert "9 samples in 9 groups (3 test, 3 train, 3 val)." in text
+    assert digest_tree(root) == before
+
+
+def test_a_set_with_faults_names_them_all_and_ends_with_code_two(tmp_path: Path) -> None:
+    root = write_whu(tmp_path / "whu")
+    for number in (0, 1):
+        path = root / f"train/Image/{number}.png"
+        path.write_bytes(path.read_bytes()[:100])
+    code, text = ask("whu", "--root", root)
+    assert code == 2
+    assert text.count("cannot be decoded") == 2
+    (root / "val/Mask/2.png").unlink()
+    code, text = ask("whu", "--root", root)
+    assert code == 2
+    assert "1 files without a partner: 2 (no mask)" in text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from pkgs.data.formats.decoding import decoding
 from pkgs.data.formats.folders import child, files_by_stem, find_child, matched, require_root
 from pkgs.data.formats.grey_image import grey_header, read_codes
 from pkgs.data.formats.rgb_image import read_rgb
+from pkgs.data.formats.table import read_lines, read_rows
 from pkgs.data.items import Array, ArraySpec, DataError, Header, Item, Sample, listed
 
 FINDINGS: Final = (
@@ -139,19 +139,12 @@ def _one_channel(path: Path) -> Array:
 
 
 def _table(home: Path) -> dict[str, Row]:
-    path = next((home / name for name in TABLES if (home / name).is_file()), None)
-    if path is None:
-        raise DataError(
-            f"{home}: holds no {TABLES[0]}; it tells findings and patients. It is part of the release."
-        )
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        lines = list(csv.reader(file))
-    places = _places(path, lines[0] if lines else [])
+    path = next((home / name for name in TABLES if (home / name).is_file()), home / TABLES[0])
+    lines = read_rows(path, remedy="It tells findings and patients; it is part of the release.")
+    places = _places(path, lines[0][1] if lines else [])
     memory: dict[str, tuple[int, ...]] = {}
     rows: dict[str, Row] = {}
-    for number, line in enumerate(lines[1:], start=2):
-        if not line:
-            continue
+    for number, line in lines[1:]:
         image, findings, patient = (line[place].strip() if place < len(line) else "" for place in places)
         if not image or not patient:
             raise DataError(
@@ -204,8 +197,8 @@ def _lists(home: Path) -> dict[str, str]:
         path = home / name
         if not path.is_file():
             continue
-        for word in path.read_text(encoding="utf-8").split():
-            stem = word.rpartition(".")[0] or word
+        for word in read_lines(path, remedy="It is part of the release."):
+            stem = word.strip().rpartition(".")[0] or word.strip()
             if parts.setdefault(stem, part) != part:
                 raise DataError(f"{path}: {word} stands in the other list too. Fetch both lists anew.")
     return parts

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 
 from pkgs.data.formats.folders import child, descend, files_by_stem, find_child, require_root, subfolders
 from pkgs.data.formats.rgb_image import read_rgb, rgb_header
+from pkgs.data.formats.table import read_lines, read_rows
 from pkgs.data.items import ArraySpec, DataError, Header, Item, Sample, listed
 
 MAPPING: Final = "LOC_synset_mapping.txt"
@@ -82,13 +82,8 @@ class ImageNet:
 
 def _mapping(path: Path) -> list[str]:
     """Return the synsets in the order of the mapping's lines."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        raise DataError(
-            f"{path}: is missing; it numbers the classes. It is part of the Kaggle release."
-        ) from None
-    synsets = [line[:CODE_LENGTH] for line in lines if line.strip()]
+    lines = read_lines(path, remedy="It numbers the classes; it is part of the Kaggle release.")
+    synsets = [line[:CODE_LENGTH] for line in lines]
     if len(set(synsets)) != len(synsets) or not synsets:
         raise DataError(f"{path}: is empty or names a synset twice. Fetch it anew.")
     return synsets
@@ -136,21 +131,14 @@ def _held_out(place: Path) -> dict[str, Path]:
 
 def _solution(path: Path) -> dict[str, str]:
     """Return the synset of each val image: the first word of its solution."""
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.reader(file))
-    except FileNotFoundError:
-        raise DataError(
-            f"{path}: is missing; it tells the classes of val. It is part of the Kaggle release."
-        ) from None
-    if not rows or rows[0][:2] != ["ImageId", "PredictionString"]:
-        raise DataError(
-            f"{path}: first line {','.join(rows[0]) if rows else ''!r}; expected ImageId,PredictionString."
-        )
-    bad = [row[0] for row in rows[1:] if len(row) < 2 or not row[1].strip()]
+    rows = read_rows(path, remedy="It tells the classes of val; it is part of the Kaggle release.")
+    head = rows[0][1] if rows else []
+    if head[:2] != ["ImageId", "PredictionString"]:
+        raise DataError(f"{path}: first line {','.join(head)!r}; expected ImageId,PredictionString.")
+    bad = [row[0] for _, row in rows[1:] if len(row) < 2 or not row[1].strip()]
     if bad:
         raise DataError(f"{path}: lines without a solution: {listed(bad)}. Fetch the file anew.")
-    return {row[0]: row[1].split()[0] for row in rows[1:]}
+    return {row[0]: row[1].split()[0] for _, row in rows[1:]}
 
 
 def _judged(folder: Path, part: str, *, solution: Mapping[str, str], kept: Classes) -> list[Sample]:

@@ -1,0 +1,46 @@
+"""Tables and lists that come with a release, read whole; every way to fail names the file and the remedy."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+from pkgs.data.items import DataError
+
+
+def read_lines(path: Path, *, remedy: str) -> list[str]:
+    """Return the lines of a text file that are not blank; a byte-order mark is dropped.
+
+    Args:
+        path: In UTF-8.
+        remedy: A whole sentence: where the file comes from, or what it is for.
+
+    Raises:
+        DataError: If it is missing, may not be read, or is no text.
+    """
+    return [line for line in _text(path, remedy).splitlines() if line.strip()]
+
+
+def read_rows(path: Path, *, remedy: str) -> list[tuple[int, list[str]]]:
+    """Return the rows of a comma-separated file with their line numbers, blank ones left out.
+
+    Raises:
+        DataError: If it is missing, may not be read, or is no such table.
+    """
+    rows = csv.reader(io.StringIO(_text(path, remedy), newline=""))
+    try:
+        return [(rows.line_num, row) for row in rows if row]
+    except csv.Error as error:
+        raise DataError(f"{path}, line {rows.line_num}: is no table ({error}). {remedy}") from None
+
+
+def _text(path: Path, remedy: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise DataError(f"{path}: is missing. {remedy}") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}). Change its mode or owner.") from None
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: is no text in UTF-8. {remedy}") from None
