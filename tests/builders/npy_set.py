@@ -1,19 +1,20 @@
-"""A small data set of .npy files and its reader, for the cache: decodes are counted, files can be spoilt."""
+"""A small data set of .npy files and its reader, for the cache: decodes are counted, readers can die.
+
+Loads no torch: worker processes import it.
+"""
 
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from pkgs.data.cache.cache import Cache
-from pkgs.data.cache.config import CacheConfig
+from pkgs.data.cache.stores import PackedStore
 from pkgs.data.items import Array, ArraySpec, Header, Item, Preparation, Sample
 
 SIDE = 24
@@ -30,6 +31,7 @@ class NpySet:
     """Where each decoded id is written, by all processes."""
     die_at: str = field(default="", repr=False)
     """The id at which the process kills itself."""
+    die_with: int = field(default=signal.SIGKILL, repr=False)
 
     def samples(self, root: Path) -> list[Sample]:
         names = sorted(folder.name for folder in root.iterdir() if folder.is_dir())
@@ -48,7 +50,7 @@ class NpySet:
 
     def read(self, sample: Sample) -> Item:
         if sample.id == self.die_at:
-            os.kill(os.getpid(), 9)
+            os.kill(os.getpid(), self.die_with)
         if self.decodes is not None:
             with self.decodes.open("a") as file:
                 file.write(sample.id + "\n")
@@ -117,11 +119,6 @@ def write_npy_set(
     return root
 
 
-def small(folder: Path, **changes: object) -> CacheConfig:
-    """Return settings of a cache in `folder` that leaves no disk free."""
-    return CacheConfig(folder=str(folder), **{"keep_free_gib": 0.0, **changes})
-
-
 def direct(reader: NpySet, root: Path, preparations: tuple[Preparation, ...] = ()) -> list[dict[str, Array]]:
     """Return every item without any cache: the oracle."""
     items = []
@@ -133,15 +130,6 @@ def direct(reader: NpySet, root: Path, preparations: tuple[Preparation, ...] = (
     return items
 
 
-def same(batch: Mapping[str, Tensor], items: list[dict[str, Array]]) -> bool:
-    """Return whether a batch holds exactly these items."""
-    return all(
-        torch.equal(batch[name], torch.from_numpy(np.stack([item[name] for item in items])))
-        for name in items[0]
-    )
-
-
-def gather_all(cache: Cache) -> int:
-    """Read everything and return a number that depends on every image; runs in child processes."""
-    batch = cache.gather(range(len(cache)))
-    return int(batch["image"].to(torch.int64).sum())
+def checksum(store: PackedStore) -> int:
+    """Return the sum of all image values; runs in child processes, which need no torch for it."""
+    return int(store.rows(np.arange(len(store.sources)))["image"].astype(np.int64).sum())

@@ -6,8 +6,8 @@
     [data]  one region per array
 
 Knows nothing of readers and of other files. An item is written data first, state last: whoever sees `FULL`
-sees the data, as all processes of a machine share the pages. Writing by system calls reports a full disk as an
-error; a write into the map would be SIGBUS.
+sees the data, as all processes of a machine share the pages. Writing by system calls reports a full disk as
+an error; a write into the map would be SIGBUS.
 """
 
 from __future__ import annotations
@@ -124,6 +124,9 @@ class PackedFile:
             self._bytes = np.frombuffer(self._map, dtype=np.uint8)
             arrays = self._sections(words, start)
         except BaseException:
+            fcntl.flock(
+                descriptor, fcntl.LOCK_UN
+            )  # a map has a descriptor of its own, and lives as long as its views
             os.close(descriptor)
             self.descriptor = -1
             raise

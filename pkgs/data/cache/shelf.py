@@ -89,12 +89,13 @@ class Shelf:
         """
         for ending in (SEALED, FILLING, SEALED):  # it may be sealed between the first two looks
             path = self.folder / f"{key}{ending}"
+            opened, wrong = None, ""
             try:
                 opened = self._open(path, key)
             except BadFileError as error:
-                if discard:
-                    self._discard(path, why=str(error))
-                continue
+                wrong = str(error)
+            if wrong and discard:  # not above: the error's frames would hold the file, and its lock
+                self._discard(path, why=wrong)
             if opened is not None:
                 return opened
         return None

@@ -44,4 +44,5 @@ def _window(array: Array, corner: tuple[int, ...], size: tuple[int, ...], name: 
             "or take smaller windows."
         )
     cuts: tuple[Any, ...] = (..., *(slice(at, at + side) for at, side in zip(corner, size, strict=True)))
-    return array[cuts]
+    window: Array = array[cuts]
+    return window

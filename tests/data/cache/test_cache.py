@@ -17,7 +17,8 @@ from pkgs.data.cache.cache import Cache, open_cache
 from pkgs.data.cache.config import CacheConfig
 from pkgs.data.cache.recipe import BadItemError
 from pkgs.data.items import DataError, Header, Item, Sample
-from tests.builders.npy_set import SIDE, Brighter, CutTo, NpySet, direct, same, small, write_npy_set
+from tests.builders.caches import same, small
+from tests.builders.npy_set import SIDE, Brighter, CutTo, NpySet, direct, write_npy_set
 
 MODES = ("live_cache", "pre_cache", "disk", "device")
 
