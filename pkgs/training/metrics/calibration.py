@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from typing import final
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from pkgs.training.metrics.checks import (
@@ -23,7 +22,7 @@ from pkgs.training.metrics.checks import (
     same_shape,
     whole_labels,
 )
-from pkgs.training.metrics.fixed import UNIT, fixed, row_sums, sigmoid, within
+from pkgs.training.metrics.fixed import UNIT, brier_sums, fixed, nll_sums, row_sums, sigmoid, within
 from pkgs.training.metrics.reliability import Reliability, tables
 from pkgs.training.metrics.sums import Sums, mean_of
 
@@ -107,12 +106,11 @@ def measure_calibration(logits_B1: Tensor, label_B: Tensor) -> list[Calibration]
     logits = one_channel(logits_B1)
     same_shape(logits, label_B)
     within(logits.reshape(len(logits), -1), "Logits")
-    target = (label_B == 1).float()
-    nll = F.binary_cross_entropy_with_logits(logits, target, reduction="none").reshape(len(logits), -1)
-    sums = row_sums(nll, label_B.reshape(nll.shape) != IGNORE)
+    whole_labels(label_B, classes=2)
+    nll = nll_sums(logits.reshape(len(logits), -1), label_B.reshape(len(label_B), -1))
     return [
         replace(each, nll=total, nll_pixels=each.table.total)
-        for each, total in zip(measure_calibration_of(sigmoid(logits), label_B), sums, strict=True)
+        for each, total in zip(measure_calibration_of(sigmoid(logits), label_B), nll, strict=True)
     ]
 
 
@@ -128,7 +126,7 @@ def measure_calibration_of(p: Tensor, label: Tensor) -> list[Calibration]:
     p_BN, label_BN = p.float().reshape(len(p), -1), label.reshape(len(label), -1)
     return [
         Calibration(table, brier).as_case()
-        for table, brier in zip(tables(p_BN, label_BN), _brier(p_BN, label_BN), strict=True)
+        for table, brier in zip(tables(p_BN, label_BN), brier_sums(p_BN, label_BN), strict=True)
     ]
 
 
@@ -141,12 +139,13 @@ def measure_class_calibration(logits_BK: Tensor, label_B: Tensor) -> list[ClassC
     class_axis(logits_BK, label_B)
     whole_labels(label_B, classes=logits_BK.shape[1])
     logits_BNK = _classes_last(logits_BK)
-    within(logits_BNK.flatten(1), "Logits")
+    within(2 * logits_BNK.abs().amax(dim=-1), "Logits")  # -log p is up to the distance of two
     label_BN = label_B.reshape(len(label_B), -1)
     seen = label_BN != IGNORE
     chosen = torch.where(seen, label_BN, 0).long().unsqueeze(-1)
     # by gather: cross-entropy on maps is refused by CUDA under the determinism switch
-    nll = row_sums(-torch.log_softmax(logits_BNK, dim=-1).gather(-1, chosen).squeeze(-1), seen)
+    log_p = torch.log_softmax(logits_BNK, dim=-1).gather(-1, chosen).squeeze(-1)
+    nll = row_sums(torch.neg, log_p, seen=seen)
     found = _classes(torch.softmax(logits_BNK, dim=-1), label_BN)
     return [replace(each, nll=sums, nll_pixels=each.top.total) for each, sums in zip(found, nll, strict=True)]
 
@@ -175,7 +174,7 @@ def _classes(p_BNK: Tensor, label_BN: Tensor) -> list[ClassCalibration]:
     for number in range(p_BNK.shape[-1]):
         p, target = p_BNK[..., number].contiguous(), torch.where(seen, (label_BN == number).byte(), IGNORE)
         per_class.append(tables(p, target))
-        briers.append(_brier(p, target))
+        briers.append(brier_sums(p, target))
     return [
         ClassCalibration(table, tuple(each[k] for each in per_class), sum(each[k] for each in briers))
         for k, table in enumerate(best)
@@ -185,7 +184,3 @@ def _classes(p_BNK: Tensor, label_BN: Tensor) -> list[ClassCalibration]:
 def _classes_last(values_BK: Tensor) -> Tensor:
     """Return [B, N, K]: softmax over the last axis gives bits that depend on no neighbouring pixel."""
     return values_BK.float().reshape(*values_BK.shape[:2], -1).movedim(1, -1).contiguous()
-
-
-def _brier(p_BN: Tensor, label_BN: Tensor) -> list[int]:
-    return row_sums((p_BN - (label_BN == 1).float()).square_(), label_BN != IGNORE)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from pkgs.training.metrics.checks import IGNORE
 
 UNIT: Final = 2**24
 """Sums hold multiples of 1 / UNIT, the step of float32 in [1/2, 1): good for 5e11 values up to 1."""
@@ -38,21 +41,44 @@ def pieces(*tensors_BN: Tensor) -> Iterator[tuple[Tensor, ...]]:
         yield tuple(tensor[:, start : start + step] for tensor in tensors_BN)
 
 
-def row_sums(values_BN: Tensor, seen_BN: Tensor) -> list[int]:
-    """Return the fixed-point sum of each row over what is seen.
+def row_sums(term: Callable[..., Tensor], *tensors_BN: Tensor, seen: Tensor) -> list[int]:
+    """Return the fixed-point sum of `term(*tensors)` over what is seen of each row.
 
-    Scaling by a power of two and rounding are exact in float32 (beyond 2^23 there is nothing to round).
-
-    Raises:
-        ValueError: If a row could exceed what int64 holds.
+    Scaling by a power of two and rounding are exact in float32 (beyond 2^23 there is nothing to round). The
+    caller makes sure that no row reaches ROOM.
     """
-    within(values_BN, "Values")
-    total_B = torch.zeros(len(values_BN), dtype=torch.long, device=values_BN.device)
-    for values, seen in pieces(values_BN, seen_BN):
-        codes = (values * UNIT).round_().long()
-        total_B += torch.where(seen, codes, 0).sum(dim=1)
+    total_B = torch.zeros(len(seen), dtype=torch.long, device=seen.device)
+    for *cut, kept in pieces(*tensors_BN, seen):
+        codes = term(*cut).mul(UNIT).round_().long()
+        total_B += torch.where(kept, codes, 0).sum(dim=1)
     sums: list[int] = total_B.tolist()
     return sums
+
+
+def row_counts(mask_BN: Tensor) -> list[int]:
+    """Return how many entries of each row are true."""
+    total_B = torch.zeros(len(mask_BN), dtype=torch.long, device=mask_BN.device)
+    for (mask,) in pieces(mask_BN):
+        total_B += mask.sum(dim=1)
+    counts: list[int] = total_B.tolist()
+    return counts
+
+
+def brier_sums(p_BN: Tensor, label_BN: Tensor) -> list[int]:
+    """Return the sum of (p - y)^2 of each row."""
+    return row_sums(
+        lambda p, label: (p - (label == 1).float()).square_(), p_BN, label_BN, seen=label_BN != IGNORE
+    )
+
+
+def nll_sums(logits_BN: Tensor, label_BN: Tensor) -> list[int]:
+    """Return the sum of -log p(y) of each row, from logits that are `within`."""
+    return row_sums(
+        lambda z, label: F.binary_cross_entropy_with_logits(z, (label == 1).float(), reduction="none"),
+        logits_BN,
+        label_BN,
+        seen=label_BN != IGNORE,
+    )
 
 
 def within(values_BN: Tensor, what: str) -> None:
@@ -63,9 +89,9 @@ def within(values_BN: Tensor, what: str) -> None:
     """
     low, high = (bound.item() for bound in torch.aminmax(values_BN))
     largest = max(abs(low), abs(high))
-    if not largest < float("inf"):  # also NaN, which aminmax passes on
+    if not largest < math.inf:  # also NaN, which aminmax passes on
         raise ValueError(f"{what} that are not finite cannot be measured; the network has diverged.")
-    if largest * values_BN.shape[1] >= ROOM:
+    if (largest + 1) * values_BN.shape[1] >= ROOM:  # + 1: -log p is up to ln 2 beyond the logit
         raise ValueError(
             f"{what} up to {largest:.3g} over {values_BN.shape[1]} pixels exceed the exact sums (2^39); "
             "the network has diverged, or the unit is wrong."

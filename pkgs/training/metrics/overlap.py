@@ -146,7 +146,7 @@ def _confusion(prediction_BN: Tensor, label_BN: Tensor, classes: int) -> list[li
     cells = classes * classes
     counts = torch.zeros(len(label_BN), cells + 1, dtype=torch.long, device=label_BN.device)
     for prediction, label in pieces(prediction_BN, label_BN):
-        code = label.long().mul_(classes).add_(prediction)
+        code = label.long() * classes + prediction
         code.masked_fill_(label == IGNORE, cells)
         counts.scatter_add_(1, code, torch.ones((), dtype=torch.long, device=code.device).expand_as(code))
     matrices: list[list[list[int]]] = counts[:, :cells].reshape(-1, classes, classes).tolist()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from pkgs.training.metrics.checks import (
@@ -16,7 +16,7 @@ from pkgs.training.metrics.checks import (
     whole_labels,
     yes_or_no,
 )
-from pkgs.training.metrics.fixed import UNIT, row_sums, sigmoid, within
+from pkgs.training.metrics.fixed import UNIT, brier_sums, nll_sums, row_counts, row_sums, sigmoid, within
 from pkgs.training.metrics.reliability import BINS, Reliability, tables
 from pkgs.training.metrics.sums import Sums
 
@@ -88,9 +88,8 @@ def measure(logits_B1HW: Tensor, label_BHW: Tensor) -> list[PixelSums]:
     logits = one_channel(logits_B1HW)
     same_shape(logits, label_BHW)
     within(logits.flatten(1), "Logits")
-    target = (label_BHW == 1).float()
-    nll = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
-    return measure_probability(sigmoid(logits), label_BHW, nll_BHW=nll)
+    nll = nll_sums(logits.flatten(1), label_BHW.flatten(1))
+    return _sums(sigmoid(logits), label_BHW, nll)
 
 
 def measure_probability(probability_BHW: Tensor, label_BHW: Tensor, *, nll_BHW: Tensor) -> list[PixelSums]:
@@ -100,15 +99,22 @@ def measure_probability(probability_BHW: Tensor, label_BHW: Tensor, *, nll_BHW: 
         ValueError: If a value is outside of [0, 1]: logits have no calibration.
     """
     same_shape(probability_BHW, label_BHW)
+    same_shape(nll_BHW, label_BHW)
     probabilities(probability_BHW)
+    within(nll_BHW.flatten(1), "Negative log likelihoods")
+    seen = (label_BHW != IGNORE).flatten(1)
+    nll = row_sums(lambda each: each, nll_BHW.float().flatten(1), seen=seen)
+    return _sums(probability_BHW.float(), label_BHW, nll)
+
+
+def _sums(probability_BHW: Tensor, label_BHW: Tensor, nll: Sequence[int]) -> list[PixelSums]:
     overlaps = measure_overlap(probability_BHW >= 0.5, label_BHW)  # checks the labels
-    p, label, nll = (each.flatten(1) for each in (probability_BHW.float(), label_BHW, nll_BHW.float()))
-    seen = label != IGNORE
-    brier, nll_sums = row_sums((p - (label == 1).float()).square_(), seen), row_sums(nll, seen)
+    p, label = probability_BHW.flatten(1), label_BHW.flatten(1)
+    brier = brier_sums(p, label)
     return [
         PixelSums(
             tp=o.tp, fp=o.fp, fn=o.fn, tn=o.tn, cases=1, case_iou=o.case_iou, case_dice=o.case_dice,
-            brier=brier[k], nll=nll_sums[k], bin_count=table.count, bin_p=table.p, bin_y=table.y,
+            brier=brier[k], nll=nll[k], bin_count=table.count, bin_p=table.p, bin_y=table.y,
         )
         for k, (o, table) in enumerate(zip(overlaps, tables(p, label), strict=True))
     ]  # fmt: skip
@@ -123,9 +129,9 @@ def measure_overlap(prediction_BHW: Tensor, label_BHW: Tensor) -> list[PixelSums
     """
     same_shape(prediction_BHW, label_BHW)
     whole_labels(label_BHW, classes=2)
-    yes, target = yes_or_no(prediction_BHW), label_BHW == 1
-    seen, yes_seen = label_BHW != IGNORE, yes & (label_BHW != IGNORE)
-    found = zip(_count(yes & target), _count(yes_seen), _count(target), _count(seen), strict=True)
+    yes, label = yes_or_no(prediction_BHW).flatten(1), label_BHW.flatten(1)
+    target, seen = label == 1, label != IGNORE
+    found = zip(*(row_counts(each) for each in (yes & target, yes & seen, target, seen)), strict=True)
     return [
         PixelSums(
             tp=tp, fp=marked - tp, fn=objects - tp, tn=total - marked - objects + tp, cases=1,
@@ -138,8 +144,3 @@ def measure_overlap(prediction_BHW: Tensor, label_BHW: Tensor) -> list[PixelSums
 
 def _ratio(part: int, whole: int) -> float:
     return part / whole if whole else 1.0  # nothing there and nothing found is right
-
-
-def _count(mask_BHW: Tensor) -> list[int]:
-    counts: list[int] = mask_BHW.flatten(1).sum(dim=1).tolist()
-    return counts

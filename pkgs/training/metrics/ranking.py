@@ -9,14 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor
 
 from pkgs.training.metrics.checks import UNKNOWN, finite, same_shape, whole_labels
 from pkgs.training.metrics.reliability import FINE_BINS, Reliability, measure_reliability
-from pkgs.training.metrics.sums import Sums, defined, macro
+from pkgs.training.metrics.sums import KIND, Sums, defined, macro
 
 
 @final
@@ -29,6 +29,14 @@ class ClassRanking(Sums):
 
     def __add__(self, other: ClassRanking) -> ClassRanking:
         return ClassRanking(self.positive + other.positive, self.negative + other.negative)
+
+    def as_state(self) -> dict[str, Any]:
+        """Return the scores in rising order, so that no order of the items shows."""
+        return {
+            KIND: type(self).__name__,
+            "positive": sorted(self.positive),
+            "negative": sorted(self.negative),
+        }
 
     def scores(self) -> dict[str, float]:
         values = torch.tensor(self.positive + self.negative, dtype=torch.float64)

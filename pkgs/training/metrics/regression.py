@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import final
+from typing import Final, final
 
 import torch
 from torch import Tensor
 
 from pkgs.training.metrics.checks import same_shape
-from pkgs.training.metrics.fixed import UNIT, row_sums
+from pkgs.training.metrics.fixed import UNIT, row_sums, within
 from pkgs.training.metrics.sums import Sums
+
+TERMS: Final[tuple[Callable[[Tensor, Tensor], Tensor], ...]] = (
+    lambda x, y: (x.double() - y).abs(),
+    lambda x, y: (x.double() - y).square(),
+    lambda x, _: x,
+    lambda _, y: y,
+    lambda x, _: x.double().square(),
+    lambda _, y: y.double().square(),
+    lambda x, y: x.double() * y,
+)
+"""What is summed, in the order of the fields of `Regression`; float64 holds a product of two float32."""
 
 
 @final
@@ -35,7 +47,7 @@ class Regression(Sums):
         if not self.pixels:
             return dict.fromkeys(("mae", "mse", "bias", "pearson", "slope"), math.nan)
         n = self.pixels
-        # n times the variances, as whole numbers: no digit is lost to a large mean
+        # n^2 times the variances, as whole numbers: the difference of two large ones loses no digit
         x_var, y_var = n * self.xx * UNIT - self.x**2, n * self.yy * UNIT - self.y**2
         covariance = n * self.xy * UNIT - self.x * self.y
         both = x_var > 0 and y_var > 0
@@ -68,8 +80,7 @@ def measure_regression(prediction: Tensor, truth: Tensor, *, seen: Tensor | None
         seen = torch.ones_like(truth, dtype=torch.bool)
     same_shape(seen, truth)
     x, y, seen = (each.reshape(len(truth), -1) for each in (prediction.float(), truth.float(), seen.bool()))
-    distance = x - y
-    terms = (distance.abs(), distance.square(), x, y, x.square(), y.square(), x * y)
-    sums = zip(*(row_sums(each, seen) for each in terms), strict=True)
+    within((x.abs() + y.abs()).square(), "Squares")
+    sums = zip(*(row_sums(term, x, y, seen=seen) for term in TERMS), strict=True)
     counts: list[int] = seen.sum(dim=1).tolist()
     return [Regression(count, *each) for count, each in zip(counts, sums, strict=True)]
