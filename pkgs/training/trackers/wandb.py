@@ -57,4 +57,7 @@ class WeightsAndBiases:
         self._run.log({"step": step, **values})
 
     def finish(self, outcome: Outcome) -> None:
+        import wandb  # noqa: PLC0415 - an extra
+
         self._run.finish(exit_code=EXIT_CODES[outcome])
+        wandb.teardown()  # its helper process may still be writing when `finish` returns

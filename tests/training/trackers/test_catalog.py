@@ -15,7 +15,11 @@ from pkgs.training.stop import Stopped
 from pkgs.training.trackers import catalog
 from pkgs.training.trackers.catalog import TRACKERS, open_trackers
 from pkgs.training.trackers.config import TrackerConfig, TrackerName
+from pkgs.training.trackers.guard import Limits
 from pkgs.training.trackers.tracker import Outcome, TrackedRun, lasting
+
+PATIENT = Limits(call_s=60, start_s=60, exit_s=120)
+"""The machine of a test may be busy."""
 
 
 class Notes:
@@ -94,7 +98,9 @@ def test_a_tracker_that_is_not_installed_is_said_before_the_first_step(
     monkeypatch.delitem(sys.modules, "torch.utils.tensorboard", raising=False)
     monkeypatch.setitem(sys.modules, name, None)
     said: list[str] = []
-    with open_trackers(TrackerConfig(names=(name,)), run(tmp_path), say=said.append) as trackers:
+    with open_trackers(
+        TrackerConfig(names=(name,)), run(tmp_path), say=said.append, limits=PATIENT
+    ) as trackers:
         trackers.scalars(1, {"loss": 0.5})
     assert len(said) == 1
     assert said[0].startswith(f"Tracker {name} is not installed")

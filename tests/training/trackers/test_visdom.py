@@ -15,7 +15,11 @@ import pytest
 
 from pkgs.training.trackers.catalog import open_trackers
 from pkgs.training.trackers.config import TrackerConfig
+from pkgs.training.trackers.guard import Limits
 from pkgs.training.trackers.tracker import TrackedRun
+
+PATIENT = Limits(call_s=60, start_s=60, exit_s=120)
+"""The machine of a test may be busy."""
 
 
 class Client:
@@ -44,7 +48,7 @@ def client(monkeypatch: pytest.MonkeyPatch) -> type[Client]:
 
 def track(folder: Path, url: str, said: list[str]) -> None:
     config = TrackerConfig(names=("visdom",), project="ke", visdom_url=url)
-    with open_trackers(config, TrackedRun("a/seed_0", folder), say=said.append) as trackers:
+    with open_trackers(config, TrackedRun("a/seed_0", folder), say=said.append, limits=PATIENT) as trackers:
         trackers.scalars(1, {"loss": 0.5})
         trackers.scalars(2, {"loss": 0.25})
         trackers.scalars(2, {"iou": 0.75}, part="val")
