@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
-import pytest
 import torch
 
-from pkgs.data.augment import augment, blur, draw, expose, warp
+from pkgs.data.augment import augment, draw
 from pkgs.data.config import AugmentConfig
 from pkgs.data.items import IGNORE
 from pkgs.data.samples import Batch
+from pkgs.data.transforms.augmentation import AugmentationDraws
+from pkgs.data.transforms.contract import dump, restore
 
 BOTH, NONE = AugmentConfig(spatial=1.0, raw=1.0), AugmentConfig(spatial=0.0, raw=0.0)
 SPATIAL, RAW = AugmentConfig(spatial=1.0, raw=0.0), AugmentConfig(spatial=0.0, raw=1.0)
@@ -34,22 +33,22 @@ def test_no_change_is_no_change_to_the_bit() -> None:
 
 def test_the_shares_of_changed_samples_are_those_of_the_settings() -> None:
     draws = draw(AugmentConfig(), 1, first=0, batch=20_000)
-    assert abs(draws.moved_B.mean() - 0.75) < 0.01
-    assert abs(draws.recoloured_B.mean() - 0.5) < 0.01
+    assert abs(draws.spatial.moved_B.mean() - 0.75) < 0.01
+    assert abs(draws.intensity.changed_B.mean() - 0.5) < 0.01
 
 
 def test_draws_do_not_depend_on_the_batch_size() -> None:
     whole, part = draw(BOTH, 1, first=0, batch=16), draw(BOTH, 1, first=8, batch=8)
-    assert np.array_equal(whole.matrix_B33[8:], part.matrix_B33)
-    assert np.array_equal(whole.sigma_px_B[8:], part.sigma_px_B)
+    assert np.array_equal(whole.spatial.matrix_BEE[8:], part.spatial.matrix_BEE)
+    assert np.array_equal(whole.intensity.sigma_px_B[8:], part.intensity.sigma_px_B)
 
 
 def test_a_thousand_samples_have_a_thousand_transforms() -> None:
-    assert len(np.unique(draw(BOTH, 1, first=0, batch=1000).matrix_B33, axis=0)) == 1000
+    assert len(np.unique(draw(BOTH, 1, first=0, batch=1000).spatial.matrix_BEE, axis=0)) == 1000
 
 
 def test_matrices_stay_within_the_stated_ranges() -> None:
-    linear = draw(BOTH, 1, first=0, batch=5000).matrix_B33[:, :2, :2]
+    linear = draw(BOTH, 1, first=0, batch=5000).spatial.matrix_BEE[:, :2, :2]
     area = 1 / np.abs(np.linalg.det(linear))
     assert area.min() >= 0.8**2 - 1e-9
     assert area.max() <= 1.2**2 / 0.8 + 1e-9  # the crop enlarges once more
@@ -86,37 +85,6 @@ def test_images_are_reflected_at_the_border() -> None:
     )  # no zero fill
 
 
-def test_the_identity_matrix_returns_the_source() -> None:
-    batch = batch_of(2)
-    image, label = warp(batch.image_B1HW, batch.label_BHW, matrix_B33=torch.eye(3).expand(2, 3, 3))
-    assert torch.allclose(image, batch.image_B1HW, atol=1e-5)
-    assert torch.equal(label, batch.label_BHW)
-
-
-def test_mirroring_by_matrix_is_mirroring() -> None:
-    batch = batch_of(1)
-    matrix = torch.diag(torch.tensor([-1.0, 1.0, 1.0]))[None]
-    image, label = warp(batch.image_B1HW, batch.label_BHW, matrix_B33=matrix)
-    assert torch.allclose(image, batch.image_B1HW.flip(-1), atol=1e-5)
-    assert torch.equal(label, batch.label_BHW.flip(-1))
-
-
-def test_blur_changes_an_image_as_a_gaussian_does() -> None:
-    image = torch.zeros(1, 1, 5, 5)
-    image[0, 0, 2, 2] = 1
-    side = np.exp(-0.5)  # sigma 1: weight of a neighbour against the centre
-    smooth = blur(image, torch.tensor([1.0]))
-    assert smooth[0, 0, 2, 2].item() == pytest.approx(1 / (1 + 2 * side) ** 2, rel=1e-5)
-    assert smooth[0, 0, 2, 1].item() == pytest.approx(side / (1 + 2 * side) ** 2, rel=1e-5)
-    assert smooth.sum().item() == pytest.approx(1.0, rel=1e-5)
-
-
-def test_exposure_scales_then_spreads_about_the_mean() -> None:
-    image = torch.tensor([[[[0.2, 0.4]]]])
-    changed = expose(image, brightness_B=torch.tensor([1.1]), contrast_B=torch.tensor([0.9]))
-    assert torch.allclose(changed, torch.tensor([[[[0.231, 0.429]]]]))  # mean .33, distances .11 become .099
-
-
 def test_nothing_comes_from_the_global_generator() -> None:
     batch, draws = batch_of(), draw(BOTH, 1, first=0, batch=8)
     torch.manual_seed(1)
@@ -129,7 +97,16 @@ def test_nothing_comes_from_the_global_generator() -> None:
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_replayed_draws_give_the_same_batch() -> None:
+def test_stored_draws_give_the_same_batch() -> None:
     batch, draws = batch_of(), draw(BOTH, 1, first=0, batch=8)
-    again = replace(draws, matrix_B33=draws.matrix_B33.copy())
+    again = restore(AugmentationDraws, dump(draws))
     assert torch.equal(augment(batch, draws).image_B1HW, augment(batch, again).image_B1HW)
+
+
+def test_draws_are_those_of_earlier_releases() -> None:
+    draws = draw(AugmentConfig(), 3, first=5, batch=2)
+    matrix = [[0.818488513, 0.309314750, 0.0], [0.356952696, -0.839263995, 0.0]]
+    assert np.allclose(draws.spatial.matrix_BEE[1, :2], matrix, atol=1e-9)
+    assert np.allclose(draws.intensity.sigma_px_B, [0, 0.380063723], atol=1e-9)
+    assert np.allclose(draws.intensity.brightness_B, [1, 1.057220152], atol=1e-9)
+    assert np.allclose(draws.intensity.contrast_B, [1, 1.008796416], atol=1e-9)

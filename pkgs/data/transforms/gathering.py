@@ -1,0 +1,272 @@
+"""Resampling on the CPU by plain gathers: one index per pixel for image, soft maps, weights and labels.
+
+Why not `grid_sample`: on a CPU it works out place, reflection and corners anew for every tensor, and gathers
+by vector instructions that are slower than scalar loads. Here the place of each pixel is worked out once, as
+a sum of one number per row and one per column; the corners of a cell are one index into shifted views of a
+padded copy of the sample; labels are read as they are instead of passing through float. Blocks of rows stay
+below the size at which torch starts threads (GRAIN), so they lie in the second-level cache, and each thread
+here has a core to itself. About 3 times as fast as an affine grid and two calls of `grid_sample`.
+"""
+
+# ruff: noqa: N815 - arrays end in their axes, fields too
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from itertools import product
+from math import prod
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+Numbers = NDArray[np.float64]
+Sides = tuple[int, ...]
+
+GRAIN: Final = 32768  # elements; torch works in the calling thread below it (at::internal::GRAIN_SIZE)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Where each pixel of the result comes from, for the samples of one batch."""
+
+    which: NDArray[np.int64]
+    """Samples to write; the others are left alone."""
+    matrix_BEE: Numbers
+    size: Sides
+    """Of the result."""
+    offsets_px: Tensor | None
+    """Further way of each pixel in the source, [B, D, *size], x first; from an elastic field."""
+    outside: float | None
+    """Value of linear tensors outside of the source; None: reflect."""
+    outside_label: int
+
+
+def gather(
+    linear: Sequence[tuple[Tensor, Tensor]], labels: Sequence[tuple[Tensor, Tensor]], *, plan: Plan
+) -> None:
+    """Fill the targets. Linear ones interpolate between the 2^D neighbours, labels take the nearest pixel.
+
+    Args:
+        linear: Pairs of source [B, C, *sides] float32 and contiguous target [B, C, *size].
+        labels: Pairs of source [B, *sides] of any whole type and contiguous target [B, *size].
+        plan: Which samples, and from where.
+    """
+    if not len(plan.which):
+        return
+    sides: Sides = tuple((linear[0] if linear else labels[0])[0].shape[-len(plan.size) :])
+    per_thread = partial(_Worker.fill_share, linear, labels, plan=plan, sides=sides)
+    share(per_thread, plan.which)
+
+
+def share(work: Callable[[NDArray[np.int64]], None], items: NDArray[np.int64]) -> None:
+    """Do the work on all items, split over as many threads as torch may use; the calling one included."""
+    threads = min(torch.get_num_threads(), len(items))
+    if threads == 1:
+        work(items)
+        return
+    with ThreadPoolExecutor(threads - 1) as pool:  # made anew: one that is kept would not survive a fork
+        others = [pool.submit(work, items[start::threads]) for start in range(1, threads)]
+        work(items[::threads])
+        for other in others:
+            other.result()
+
+
+class _Table:
+    """A padded copy of one sample's channels, so that no neighbour needs a bounds check."""
+
+    def __init__(self, channels: int, sides: Sides, *, dtype: torch.dtype, fill: float | None) -> None:
+        padded = tuple(side + 2 for side in sides)
+        strides = [prod(padded[axis + 1 :]) for axis in range(len(sides))]
+        self.strides = strides[::-1]  # x first
+        room = prod(padded) + sum(strides) + 1  # the far neighbour of the last cell, whose weight is zero
+        self.flat = torch.full((channels, room), fill or 0, dtype=dtype)
+        self.whole = self.flat[:, : prod(padded)].view(channels, *padded)
+        self.inner = self.whole[(slice(None), *(slice(1, -1) for _ in sides))]
+        self.edges = [] if fill is not None else self._edges()
+
+    def _edges(self) -> list[tuple[Tensor, Tensor]]:
+        """Return the outermost planes and what they repeat: half a pixel beyond the border is its value."""
+        axes = range(1, self.whole.ndim)
+        pairs = ((0, 1), (-1, -2))
+        return [
+            (self.whole.select(axis, to), self.whole.select(axis, of)) for axis in axes for to, of in pairs
+        ]
+
+    def load(self, sample: Tensor) -> None:
+        self.inner.copy_(sample)
+        for edge, beside in self.edges:
+            edge.copy_(beside)
+
+
+class _Scratch:
+    """Buffers for a block of pixels; views of one length are made once."""
+
+    def __init__(self, dimensions: int, rows: int, width: int) -> None:
+        pixels = rows * width
+        self.place = [torch.empty(pixels) for _ in range(dimensions)]
+        self.grid = [place.view(rows, width) for place in self.place]
+        self.clamped = torch.empty(pixels)
+        self.cell, self.more = torch.empty(pixels, dtype=torch.int32), torch.empty(pixels, dtype=torch.int32)
+        self.spare = [torch.empty(pixels) for _ in range(dimensions)]
+
+
+class _Worker:
+    """Fills a share of the samples, with buffers of its own."""
+
+    def __init__(
+        self,
+        linear: Sequence[tuple[Tensor, Tensor]],
+        labels: Sequence[tuple[Tensor, Tensor]],
+        *,
+        plan: Plan,
+        sides: Sides,
+    ) -> None:
+        self.plan, self.sides = plan, sides
+        self.dimensions, self.width = len(sides), plan.size[-1]
+        rows = prod(plan.size[:-1])
+        blocks = -(-rows // max(1, (GRAIN - 1) // self.width))
+        self.height = -(-rows // blocks)
+        self.starts = range(0, rows, self.height)
+        self.linear = [
+            (source, target, _Table(source.shape[1], sides, dtype=torch.float32, fill=plan.outside))
+            for source, target in linear
+        ]
+        self.labels = [
+            (source, target, _Table(1, sides, dtype=source.dtype, fill=plan.outside_label))
+            for source, target in labels
+        ]
+        lengths = {min(self.height, rows - start) for start in self.starts}
+        self.scratch = {length: _Scratch(self.dimensions, length, self.width) for length in lengths}
+        self.rows = rows
+
+    @classmethod
+    def fill_share(
+        cls,
+        linear: Sequence[tuple[Tensor, Tensor]],
+        labels: Sequence[tuple[Tensor, Tensor]],
+        samples: NDArray[np.int64],
+        *,
+        plan: Plan,
+        sides: Sides,
+    ) -> None:
+        with torch.no_grad():
+            worker = cls(linear, labels, plan=plan, sides=sides)
+            for sample in samples.tolist():
+                worker.fill(sample)
+
+    def fill(self, sample: int) -> None:
+        for source, _, table in (*self.linear, *self.labels):
+            table.load(source[sample])
+        lines = _Lines(self.plan.matrix_BEE[sample], sides=self.sides, size=self.plan.size)
+        offsets = self.plan.offsets_px
+        for start in self.starts:
+            stop = min(start + self.height, self.rows)
+            scratch = self.scratch[stop - start]
+            lines.places(scratch, start, stop)
+            if offsets is not None:
+                for axis, grid in enumerate(scratch.grid):
+                    grid.add_(offsets[sample, axis].view(self.rows, self.width)[start:stop])
+            span = slice(start * self.width, stop * self.width)
+            self.take_labels(sample, span, scratch)
+            if self.linear:
+                self.interpolate(sample, span, scratch, far=lines.far or offsets is not None)
+
+    def take_labels(self, sample: int, span: slice, scratch: _Scratch) -> None:
+        """Read the nearest pixel; a place beyond an edge is clamped into the padding."""
+        if not self.labels:
+            return
+        strides = self.labels[0][2].strides
+        for axis, place in enumerate(scratch.place):
+            torch.clamp(place, 0, self.sides[-1 - axis] + 1, out=scratch.clamped)
+            scratch.more.copy_(scratch.clamped)  # cuts off the fraction
+            self._add_axis(scratch, axis, strides[axis])
+        for _, target, table in self.labels:
+            torch.index_select(table.flat[0], 0, scratch.cell, out=target[sample].view(-1)[span])
+
+    def interpolate(self, sample: int, span: slice, scratch: _Scratch, *, far: bool) -> None:
+        """Split each place into cell and fraction, then blend the corners of the cell."""
+        strides = self.linear[0][2].strides
+        for axis, place in enumerate(scratch.place):
+            side = self.sides[-1 - axis]
+            if self.plan.outside is None:
+                _reflect(place, side, far=far)
+            else:
+                place.sub_(0.5).clamp_(0, side + 1)
+            scratch.more.copy_(place)
+            place.frac_()
+            self._add_axis(scratch, axis, strides[axis])
+        for _, target, table in self.linear:
+            for channel, flat in enumerate(table.flat):
+                out = target[sample, channel].view(-1)[span]
+                _blend(flat, strides, scratch, axis=self.dimensions - 1, out=out)
+
+    @staticmethod
+    def _add_axis(scratch: _Scratch, axis: int, stride: int) -> None:
+        if axis == 0:
+            scratch.cell.copy_(scratch.more)  # the stride of x is 1
+        else:
+            scratch.cell.add_(scratch.more, alpha=stride)
+
+
+def _reflect(place: Tensor, side: int, *, far: bool) -> None:
+    """Turn places p (1 is the low edge of the source) into padded cells, mirrored at both edges.
+
+    | |t - side| - side | for t = p - 1 mirrors once at either edge: right for -side <= t <= 3 side.
+    """
+    if far:
+        place.sub_(1).remainder_(2 * side).add_(1)
+    place.add_(-1 - side).abs_().add_(-side).abs_().add_(0.5)
+
+
+def _blend(  # noqa: PLR0913 - a recursion
+    flat: Tensor, strides: Sequence[int], scratch: _Scratch, *, axis: int, out: Tensor, offset: int = 0
+) -> None:
+    """Interpolate along the axes 0 .. axis into `out`, at `offset` from the cells."""
+    other = scratch.spare[axis]
+    for step, target in ((0, out), (strides[axis], other)):
+        if axis:
+            _blend(flat, strides, scratch, axis=axis - 1, out=target, offset=offset + step)
+        else:
+            torch.index_select(flat[offset + step :], 0, scratch.cell, out=target)
+    torch.lerp(out, other, scratch.place[axis], out=out)
+
+
+class _Lines:
+    """Places in the source as sums of a number per row and one per column: p = 1 + index + 1/2."""
+
+    def __init__(self, matrix_EE: Numbers, *, sides: Sides, size: Sides) -> None:
+        dimensions = len(sides)
+        half = np.array(sides[::-1]) / 2
+        numerators = half[:, None] * (matrix_EE[:-1] + matrix_EE[-1])  # edge to edge becomes 0 .. side
+        self.projective = bool(np.any(matrix_EE[-1] != np.eye(dimensions + 1)[-1]))
+        if not self.projective:
+            numerators[:, -1] += 1  # 1 more: the padding
+        forms = np.vstack([numerators, matrix_EE[-1:]]) if self.projective else numerators
+        axes = [(2 * np.arange(side) + 1) / side - 1 for side in size[::-1]]  # of the result, x first
+        rows = forms[:, -1].reshape(-1, *(1 for _ in size[1:]))
+        for axis in range(1, dimensions):
+            along = tuple(size[-1 - axis] if other == axis else 1 for other in range(dimensions - 1, 0, -1))
+            rows = rows + (forms[:, axis, None] * axes[axis]).reshape(-1, *along)
+        self.rows = torch.from_numpy(rows.reshape(len(forms), -1, 1).astype(np.float32))
+        self.columns = torch.from_numpy((forms[:, 0, None] * axes[0]).astype(np.float32))
+        self.far = self.projective or self._far(numerators, half)
+
+    @staticmethod
+    def _far(numerators: Numbers, half: Numbers) -> bool:
+        """Whether a corner lies so far outside that one mirror image is not enough."""
+        corners = np.array([[*corner, 1] for corner in product((-1, 1), repeat=len(half))])
+        places = corners @ numerators.T - 1
+        return bool((places < -2 * half).any() or (places > 6 * half).any())
+
+    def places(self, scratch: _Scratch, start: int, stop: int) -> None:
+        for axis, grid in enumerate(scratch.grid):
+            torch.add(self.rows[axis, start:stop], self.columns[axis], out=grid)
+        if self.projective:
+            below = self.rows[-1, start:stop] + self.columns[-1]
+            for grid in scratch.grid:
+                grid.div_(below).add_(1)
