@@ -33,8 +33,7 @@ def soft_mse_map(logits_BK: Tensor, soft_BK: Tensor, *, temperature: float = 1.0
     Source: Noothout et al. 2022, J. Med. Imaging 9(5):052407 (sum over classes of the mean squared distance).
     """
     target = soften(soft_BK, temperature=temperature, like=logits_BK)
-    distance: Tensor = F.softmax(logits_BK / temperature, dim=1) - target
-    return distance.square().sum(dim=1)
+    return torch.square(F.softmax(logits_BK / temperature, dim=1) - target).sum(dim=1)
 
 
 def soft_kl_map(logits_BK: Tensor, soft_BK: Tensor, *, temperature: float = 1.0) -> Tensor:
@@ -47,7 +46,7 @@ def soft_kl_map(logits_BK: Tensor, soft_BK: Tensor, *, temperature: float = 1.0)
     Source: Hinton, Vinyals and Dean 2015, arXiv:1503.02531, section 2.
     """
     target = soften(soft_BK, temperature=temperature, like=logits_BK)
-    entropy = -torch.special.xlogy(target, target).sum(dim=1)
+    entropy: Tensor = -torch.special.xlogy(target, target).sum(dim=1)
     return soft_cross_entropy_map(logits_BK, soft_BK, temperature=temperature) - temperature**2 * entropy
 
 

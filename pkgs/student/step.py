@@ -16,6 +16,7 @@ from pkgs.data.augment import augment, draw
 from pkgs.data.draws import draw_indices
 from pkgs.data.samples import Batch, Part
 from pkgs.losses.segmentation import bce_sum
+from pkgs.models.output import LogitsOnly
 from pkgs.student.config import StudentConfig
 from pkgs.student.evaluation import evaluate
 from pkgs.training.loop import StepLoss
@@ -40,7 +41,7 @@ class Student:
     ) -> None:
         self.network, self.config, self.seed = network, config, seed
         self.train, self.val, self.device, self.check = train, val, device, check
-        self.replica = spread(Replica(network, bce_sum), device)
+        self.replica = spread(Replica(LogitsOnly(network), bce_sum), device)
 
     @property
     def modules(self) -> Mapping[str, nn.Module]:
