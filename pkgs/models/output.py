@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, final
 
-from torch import Tensor
+from torch import Tensor, nn
 
 
 class Output(NamedTuple):
@@ -18,3 +18,18 @@ class Output(NamedTuple):
     """Logits of further heads at full size (deep supervision), the finest first."""
     std_logits: Tensor | None = None
     """Scores of a head that predicts a standard deviation; softplus makes it one."""
+    image_logits: Tensor | None = None
+    """[B]: the answer for the whole image, of a network whose `logits` are a map."""
+
+
+@final
+class LogitsOnly(nn.Module):
+    """A network whose forward pass gives the logits alone: for criteria, exporters and other programs."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor) -> Tensor:
+        output: Output = self.network(image)
+        return output.logits

@@ -33,7 +33,7 @@ def evaluate(network: nn.Module, part: Part, *, batch: int, check: Callable[[], 
         for indices, samples in _batches(network, part, batch):
             check()
             for index, sums in zip(
-                indices, measure(network(samples.image_B1HW), samples.label_BHW), strict=True
+                indices, measure(network(samples.image_B1HW).logits, samples.label_BHW), strict=True
             ):
                 source = part.sources[index]
                 per_source[source] = per_source.get(source, PixelSums()) + sums
@@ -81,7 +81,7 @@ def store_predictions(network: nn.Module, part: Part, *, indices: list[int], fol
     with _judging(network):
         for index in indices:
             sample = part.batch(np.array([index]))
-            logits = network(sample.image_B1HW.to(_device(network)))
+            logits = network(sample.image_B1HW.to(_device(network))).logits
             np.savez_compressed(
                 folder / f"{part.ids[index].replace('/', '__')}.npz",
                 image=sample.image_B1HW[0, 0].numpy(),

@@ -17,6 +17,7 @@ from pkgs.data.augment import Draws, augment, draw
 from pkgs.data.draws import draw_indices
 from pkgs.data.samples import Batch, Part
 from pkgs.losses.segmentation import bce_sum
+from pkgs.models.output import LogitsOnly
 from pkgs.student.config import StudentConfig
 from pkgs.student.evaluation import PerSource, evaluate
 from pkgs.training.feed import pieces
@@ -52,7 +53,7 @@ class Student:
     ) -> None:
         self.network, self.config, self.seed = network, config, seed
         self.train, self.val, self.ranks, self.check = train, val, ranks, check
-        self.replica = placed(network, bce_sum, config=config.training, ranks=ranks, say=say)
+        self.replica = placed(LogitsOnly(network), bce_sum, config=config.training, ranks=ranks, say=say)
 
     @property
     def modules(self) -> Mapping[str, nn.Module]:
