@@ -6,6 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from pkgs.data.cache.config import CacheConfig, LoaderConfig
 from pkgs.foundation.config import Section
 
 
@@ -68,7 +69,13 @@ class DataConfig(Section):
     size_px: int = Field(default=224, ge=16, multiple_of=16)
     """Side to which every patch of another size is resized. 16: the networks halve it four times at most."""
 
+    depth_bits: Literal[8, 16] = 16
+    """Depth of the grey values in the cache. 16 keeps images of 8 and of 16 bits exactly; 8 takes half the
+    room and rounds deeper images to 1/255."""
+
     split: SplitConfig = SplitConfig()
+    cache: CacheConfig = CacheConfig()
+    loader: LoaderConfig = LoaderConfig()
 
 
 class AugmentConfig(Section):

@@ -1,123 +1,128 @@
-"""The images of one part of a split, in memory, and batches of them. Decides nothing about order.
-
-Plain on purpose: one array per part. The packed file cache of specs/training.md takes its place later.
-"""
+"""The labelled grey images of one part of a split, out of the cache. Decides nothing about order."""
 
 # ruff: noqa: N815 - tensors end in their axes, fields too
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pkgs.data.formats.grey_image import digest_image, read_grey, read_labels
-from pkgs.data.items import SHOWN, DataError, Sample, listed
+from pkgs.data.cache.cache import Cache, open_cache
+from pkgs.data.config import DataConfig
+from pkgs.data.items import DataError, Preparation, Reader, Sample
+from pkgs.data.prepare.foreground import Foreground
+from pkgs.data.prepare.grey_codes import GreyCodes
+from pkgs.data.prepare.resize import Resize
+
+WHITE: Final[Mapping[torch.dtype, float]] = {torch.uint8: 255, torch.int32: 65535}
+"""The code of white by the type in which the cache gives images of 8 and of 16 bits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Images [B, 1, H, W] float32 in [0, 1], labels [B, H, W] uint8 (0, 1, IGNORE) and who they are."""
+    """Images [B, 1, H, W], labels [B, H, W] uint8 (0, 1, IGNORE) and who they are.
+
+    As it comes from the cache, images are codes; `to` makes them float32 in [0, 1], on the device.
+    """
 
     image_B1HW: Tensor
     label_BHW: Tensor
     ids: tuple[str, ...]
 
     def to(self, device: torch.device) -> Batch:
-        return Batch(self.image_B1HW.to(device), self.label_BHW.to(device), self.ids)
+        image = self.image_B1HW.to(device)
+        white = WHITE.get(image.dtype)
+        grey = image if white is None else image.float() / white
+        return Batch(grey, self.label_BHW.to(device), self.ids)
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """All images of one part of the split."""
+    """Some samples of a cache, by their numbers in it."""
 
-    ids: tuple[str, ...]
-    sources: tuple[str, ...]
-    images_NHW: Tensor
-    """uint8 codes where every file is 8 bit and has the right size, else float32."""
-    labels_NHW: Tensor
+    cache: Cache
+    numbers: NDArray[np.int64]
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self.numbers)
 
-    def batch(self, indices: NDArray[np.int64]) -> Batch:
-        """Return copies of the samples at `indices`."""
-        chosen = torch.from_numpy(indices)
-        image = self.images_NHW[chosen]
-        grey = image.float() / 255 if image.dtype == torch.uint8 else image
-        return Batch(grey.unsqueeze(1), self.labels_NHW[chosen], tuple(self.ids[k] for k in indices))
+    @property
+    def ids(self) -> list[str]:
+        return [self.cache.ids[int(number)] for number in self.numbers]
+
+    @property
+    def sources(self) -> list[str]:
+        return [self.cache.groups[int(number)] for number in self.numbers]
+
+    def batch(self, places: NDArray[np.int64]) -> Batch:
+        """Return the samples at these places of the part.
+
+        Raises:
+            DataError: The first that cannot be used: what is judged is never replaced.
+        """
+        numbers = self.numbers[places]
+        arrays = self.cache.gather(numbers)
+        return Batch(arrays["image"], arrays["label"], tuple(self.cache.ids[int(n)] for n in numbers))
+
+    def between(self, places: range) -> Part:
+        """Return some neighbours of the part."""
+        return replace(self, numbers=self.numbers[places.start : places.stop])
 
     @property
     def foreground_share(self) -> float:
-        return float((self.labels_NHW == 1).float().mean())
+        return self.cache.foreground(self.numbers)
 
 
-def load_part(
+def open_images(
     samples: Sequence[Sample],
     *,
-    size_px: int,
-    digests: Mapping[str, str],
+    reader: Reader,
+    config: DataConfig,
+    device: torch.device,
     tick: Callable[[], None] = lambda: None,
-) -> Part:
-    """Read the samples into memory.
+) -> Cache:
+    """Open the cache of all labelled images of a data set; the first job on a machine fills it.
 
     Args:
-        samples: Which.
-        size_px: Images of another shape are resized: bilinear with antialiasing, masks nearest.
-        digests: What the split file says about each image; an image that has changed since is refused.
-        tick: Called after each sample, for a heartbeat.
+        samples: All of the set: every split shares one file.
+        reader: Decodes them.
+        config: Root, size, depth and cache.
+        device: Where mode `device` keeps them.
+        tick: Called while headers are read and items are made, for a heartbeat.
 
     Raises:
-        DataError: Names every unequal pair of shapes (the first twenty), or the first file that cannot be
-        read.
+        DataError: If samples have no masks, or no grey images.
     """
-    images, labels, unequal = [], [], []
-    for sample in samples:
-        image, mask = _files(sample)
-        if digest_image(image) != digests[sample.id]:
-            raise DataError(
-                f"{image}: its pixels have changed since the split was written. Restore the file, "
-                "or start with a new data.split.name."
-            )
-        grey, instances = read_grey(image), read_labels(mask)
-        if grey.shape != instances.shape:
-            unequal.append(f"{sample.id} (image {grey.shape}, mask {instances.shape})")
-            continue
-        images.append(_resized(torch.from_numpy(grey), size_px, mode="bilinear"))
-        labels.append(_resized(torch.from_numpy(instances > 0).float(), size_px, mode="nearest-exact").byte())
-        tick()
-    if unequal:
-        shown = f"; the first {SHOWN}" if len(unequal) > SHOWN else ""
-        raise DataError(f"{len(unequal)} images and masks differ in shape{shown}: {listed(unequal)}.")
-    return Part(
-        ids=tuple(sample.id for sample in samples),
-        sources=tuple(sample.group for sample in samples),
-        images_NHW=_compact(torch.stack(images)),
-        labels_NHW=torch.stack(labels),
-    )
-
-
-def _files(sample: Sample) -> tuple[Path, Path]:
-    if "label" not in sample.files:
+    unlabelled = next((sample.id for sample in samples if "label" not in sample.files), None)
+    if unlabelled is not None:
         raise DataError(
-            f"{sample.id}: has no mask file. Choose a data.layout whose images are labelled by masks."
+            f"{unlabelled}: has no mask file. Choose a data.layout whose images are labelled by masks."
         )
-    return sample.files["image"], sample.files["label"]
+    cache = open_cache(
+        reader,
+        samples,
+        root=Path(config.root),
+        preparations=preparations_of(config),
+        config=config.cache,
+        device=device,
+        tick=lambda _done, _total: tick(),
+    )
+    channels = cache.header(0).arrays["image"].shape[0]
+    if channels != 1:
+        raise DataError(
+            f"{config.root}: images of {channels} channels; expected grey ones. "
+            "Convert them, or choose a data.layout of grey images."
+        )
+    return cache
 
 
-def _resized(plane: Tensor, size_px: int, *, mode: str) -> Tensor:
-    if plane.shape == (size_px, size_px):
-        return plane
-    smooth = mode == "bilinear"
-    return F.interpolate(plane[None, None], size=(size_px, size_px), mode=mode, antialias=smooth)[0, 0]
-
-
-def _compact(images: Tensor) -> Tensor:
-    """Return 8-bit codes if they say exactly the same: a quarter of the memory."""
-    codes = (images * 255).round().byte()
-    return codes if torch.equal(codes.float() / 255, images) else images
+def preparations_of(config: DataConfig) -> tuple[Preparation, ...]:
+    """Return what is done to each sample before it is kept: one depth, object or ground, one size."""
+    side = config.size_px
+    return (GreyCodes(config.depth_bits), Foreground(), Resize((side, side)))

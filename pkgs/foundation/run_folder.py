@@ -95,6 +95,11 @@ class RunFolder:
         return self.path / "predictions"
 
     @property
+    def bad_samples(self) -> Path:
+        """Training samples that could not be used, and why."""
+        return self.path / "bad_samples.csv"
+
+    @property
     def trackers(self) -> Path:
         """What optional trackers write: event files, offline runs, a local store."""
         return self.path / "trackers"

@@ -30,14 +30,17 @@ from pkgs.student.run_state import (
 )
 from pkgs.training.heartbeat import Heartbeat
 from pkgs.training.stop import Stopped, StopRequest
-from pkgs.training.tables import Cell, Table, render
+from pkgs.training.tables import Table, render
 
 if TYPE_CHECKING:
+    from pkgs.data.cache.loader import Loader
     from pkgs.data.samples import Part
     from pkgs.student.step import Shown, Student
+    from pkgs.training.ema import Ema
     from pkgs.training.loop import Loop
     from pkgs.training.ranks import Ranks
     from pkgs.training.state import Places
+    from pkgs.training.trackers.catalog import Trackers
 
 
 MODULE: Final = "pkgs.student"
@@ -49,7 +52,10 @@ class Joined:
 
     student: Student
     loop: Loop[Shown]
+    loader: Loader
+    train: Part
     test: Part
+    average: Ema | None
 
 
 def main(argv: list[str]) -> int:
@@ -105,7 +111,7 @@ def _train_here(arguments: Arguments, config: StudentConfig, *, stop: StopReques
         joined = _join(arguments, config, heart=heart, stop=stop, ranks=ranks)
         if arguments.replay_nan is not None:
             return _say("\n".join(joined.loop.replay(arguments.replay_nan)))
-        with heart:
+        with heart, joined.loader, _trackers(joined, arguments, config) as joined.loop.trackers:
             joined.loop.run()
             if ranks.first:
                 _judge(joined, arguments, config)
@@ -154,70 +160,100 @@ def _join(
     torch.manual_seed(derive(arguments.seed, Purpose.INIT, "library", *others))
     for warning in without_effect(config.training, ranks):
         heart.say(f"Warning: {warning}")
+    loader = _loader(train, arguments, config, ranks=ranks)
     student = Student(
-        network, config, seed=arguments.seed, train=train, val=val, ranks=ranks, check=check, say=heart.say
+        network, config, seed=arguments.seed, train=loader, val=val, ranks=ranks, check=check, say=heart.say
     )
     if config.training.deterministic and ranks.device.type == "cuda":
         for layer in cannot_obey(student.modules):
             heart.say(f"Warning: training.deterministic: {layer} has no exact backward on CUDA.")
     places = _places(arguments, config, fingerprint=inputs.fingerprint)
-    loop = Loop(student, config.training, places=places, heart=heart, stop=stop, ranks=ranks)
+    decay = config.training.ema_decay
+    average = Ema(network, decay=decay) if decay else None
+    followers = {} if average is None else {"ema": average}
+    loop = Loop(
+        student, config.training, places=places, heart=heart, stop=stop, ranks=ranks, followers=followers
+    )
     if arguments.replay_nan is None:
         if ranks.first:
             _write_down(arguments, config, inputs=inputs, numerics=numerics)
         if loop.resume():
             heart.say(f"{heart.title}: going on from step {loop.state.step} of {loop.steps}.")
-    return Joined(student, loop, test)
+    return Joined(student, loop, loader, train, test, average)
 
 
 def _load(
     config: StudentConfig, *, heart: Heartbeat, check: Callable[[], None], ranks: Ranks
 ) -> tuple[Inputs, list[Part]]:
     """Return the data and train, val and test; of these one batch each in a short training."""
-    from pkgs.data.samples import load_part  # noqa: PLC0415 - torch
-    from pkgs.student.step import cut  # noqa: PLC0415
+    import numpy as np  # noqa: PLC0415
 
-    with ranks.first_goes_first():  # it may write the split file
+    from pkgs.data.samples import Part, open_images  # noqa: PLC0415 - torch
+
+    with ranks.first_goes_first():  # it may write the split file, and makes the cache
         inputs = find(config.data, tick=check)
+        cache = open_images(
+            inputs.samples, reader=inputs.reader, config=config.data, device=ranks.device, tick=check
+        )
     for warning in inputs.warnings:
         heart.say(f"Warning: {warning}")
-    parts = [
-        load_part(inputs.part(name), size_px=config.data.size_px, digests=inputs.digests, tick=check)
-        for name in ("train", "val", "test")
-    ]
+    parts = [Part(cache, np.array(inputs.numbers(name))) for name in ("train", "val", "test")]
     if config.training.short_training:
-        parts = [cut(part, range(config.training.batch_samples)) for part in parts]
+        parts = [part.between(range(config.training.batch_samples)) for part in parts]
     return inputs, parts
 
 
+def _loader(train: Part, arguments: Arguments, config: StudentConfig, *, ranks: Ranks) -> Loader:
+    from pkgs.data.cache.loader import Loader  # noqa: PLC0415 - torch
+    from pkgs.training.state import steps_in  # noqa: PLC0415
+
+    training = config.training
+    return Loader(
+        train.cache,
+        indices=train.numbers,
+        seed=arguments.seed,
+        config=config.data.loader.model_copy(update={"debug": training.debug}),
+        bad_file=arguments.folder.bad_samples if ranks.first else None,
+        draws=steps_in(training.length, config=training, samples=len(train)) * training.batch_samples,
+    )
+
+
+def _trackers(joined: Joined, arguments: Arguments, config: StudentConfig) -> Trackers:
+    """Open the trackers that the config names, in the one process that speaks for all."""
+    from pkgs.training.trackers.catalog import Trackers, open_trackers  # noqa: PLC0415 - torch
+    from pkgs.training.trackers.tracker import TrackedRun  # noqa: PLC0415
+
+    if not joined.loop.ranks.first:
+        return Trackers([])
+    run = TrackedRun(
+        name=f"{arguments.config.resolve().parent.name}/{arguments.config.stem}/seed_{arguments.seed}",
+        folder=arguments.folder.trackers,
+        config=config.model_dump(mode="json"),
+        first_step=joined.loop.state.step,
+    )
+    return open_trackers(config.trackers, run, say=joined.loop.heart.say)
+
+
 def _judge(joined: Joined, arguments: Arguments, config: StudentConfig) -> None:
-    """Score `last`, `best` and the best threshold on test; test.csv comes last and marks the end."""
-    from pkgs.student import evaluation, threshold  # noqa: PLC0415 - torch
-    from pkgs.training.checkpoints import load_weights_of  # noqa: PLC0415
+    """Score all weights and the best threshold on test; test.csv comes last and marks the end."""
+    from pkgs.student import evaluation  # noqa: PLC0415 - torch
+    from pkgs.student.judgement import judge  # noqa: PLC0415
 
     folder, network, test, loop = arguments.folder, joined.student.network, joined.test, joined.loop
     chosen = evaluation.chosen(test, count=config.output.samples, seed=config.data.split.seed)
     evaluation.store_predictions(network, test, indices=chosen, folder=folder.predictions)
-    rows: list[dict[str, Cell]] = []
-    calibration: list[dict[str, Cell]] = []
-    for name in ("last", "best"):
-        step = load_weights_of(folder.checkpoints, name, {"student": network})
-        sums = evaluation.evaluate(
-            network, test, batch=config.training.batch_samples, check=joined.student.check
-        )
-        rows += [{**loop.clock(), "step": step, **row} for row in evaluation.test_rows(name, sums)]
-        calibration += evaluation.calibration_rows(name, sums)
-    best = threshold.best_threshold(joined.student.train)
-    rows += [
-        {**loop.clock(), **row} for row in evaluation.test_rows("threshold", threshold.judge(best, test))
-    ]
+    verdicts = judge(
+        joined.student, folder.checkpoints, train=joined.train, test=test, average=joined.average
+    )
+    rows = [{**loop.clock(), **row} for verdict in verdicts for row in verdict.rows()]
+    calibration = [row for verdict in verdicts for row in verdict.calibration()]
     write_whole(folder.predictions / "calibration.csv", render(evaluation.CALIBRATION, calibration))
     Table(folder.test_csv, TEST_COLUMNS).append(*rows)
-    pooled = {row["weights"]: row["iou"] for row in rows if row["source"] == evaluation.POOLED}
-    joined.loop.heart.say(
-        f"{joined.loop.heart.title}: test IoU {pooled['last']:.3f} (last), {pooled['best']:.3f} (best), "
-        f"{pooled['threshold']:.3f} (best threshold)."
-    )
+    pooled = {row["weights"]: row for row in rows if row["source"] == evaluation.POOLED}
+    for weights, row in pooled.items():
+        loop.trackers.scalars(loop.state.step, row, part=f"test_{weights}")
+    told = ", ".join(f"{row['iou']:.3f} ({weights})" for weights, row in pooled.items())
+    loop.heart.say(f"{loop.heart.title}: test IoU {told}.")
 
 
 def _write_down(

@@ -10,6 +10,7 @@ from pkgs.data.config import AugmentConfig, DataConfig
 from pkgs.foundation.config import Section
 from pkgs.models.config import ModelConfig
 from pkgs.training.config import TrainingConfig
+from pkgs.training.trackers.config import TrackerConfig
 
 SWIN_SIDE_PX = 32
 """SwinUNETR halves the image five times, and needs two elements at the bottom."""
@@ -30,6 +31,7 @@ class StudentConfig(Section):
     augment: AugmentConfig = AugmentConfig()
     training: TrainingConfig = TrainingConfig()
     output: OutputConfig = OutputConfig()
+    trackers: TrackerConfig = TrackerConfig()
 
     @model_validator(mode="after")
     def _size_fits_the_network(self) -> Self:

@@ -29,13 +29,14 @@ PerSource = dict[str, PixelSums]
 def evaluate(network: nn.Module, part: Part, *, batch: int, check: Callable[[], None]) -> PerSource:
     """Return the sums of every source of `part`; `check` is called before each batch."""
     per_source: PerSource = {}
+    sources = part.sources
     with _judging(network):
         for indices, samples in _batches(network, part, batch):
             check()
             for index, sums in zip(
                 indices, measure(network(samples.image_B1HW).logits, samples.label_BHW), strict=True
             ):
-                source = part.sources[index]
+                source = sources[index]
                 per_source[source] = per_source.get(source, PixelSums()) + sums
     return per_source
 
@@ -68,10 +69,9 @@ def calibration_rows(weights: str, per_source: PerSource) -> list[dict[str, Cell
 
 def chosen(part: Part, *, count: int, seed: int) -> list[int]:
     """Return which images are stored, by `seed` (the split's) and ids; images with objects first."""
-    empty = (part.labels_NHW == 1).flatten(1).sum(dim=1) == 0
-    order = sorted(
-        range(len(part)), key=lambda k: (bool(empty[k]), derive(seed, Purpose.SPLIT, "shown", part.ids[k]))
-    )
+    ids = part.ids
+    empty = [not bool((part.batch(np.array([k])).label_BHW == 1).any()) for k in range(len(part))]
+    order = sorted(range(len(part)), key=lambda k: (empty[k], derive(seed, Purpose.SPLIT, "shown", ids[k])))
     return sorted(order[:count])
 
 
@@ -80,14 +80,15 @@ def store_predictions(network: nn.Module, part: Part, *, indices: list[int], fol
     folder.mkdir(parents=True, exist_ok=True)
     with _judging(network):
         for index in indices:
-            sample = part.batch(np.array([index]))
-            logits = network(sample.image_B1HW.to(_device(network))).logits
+            sample = part.batch(np.array([index])).to(_device(network))
+            logits = network(sample.image_B1HW).logits
+            name = sample.ids[0]
             np.savez_compressed(
-                folder / f"{part.ids[index].replace('/', '__')}.npz",
-                image=sample.image_B1HW[0, 0].numpy(),
-                label=sample.label_BHW[0].numpy(),
+                folder / f"{name.replace('/', '__')}.npz",
+                image=sample.image_B1HW[0, 0].cpu().numpy(),
+                label=sample.label_BHW[0].cpu().numpy(),
                 probability=torch.sigmoid(logits.float())[0, 0].cpu().numpy(),
-                sample=np.array(part.ids[index]),
+                sample=np.array(name),
             )
 
 

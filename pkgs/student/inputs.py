@@ -10,47 +10,50 @@ from pkgs.data.assign import assign
 from pkgs.data.catalog import READERS
 from pkgs.data.config import DataConfig
 from pkgs.data.formats.grey_image import digest_image
-from pkgs.data.items import Sample
+from pkgs.data.items import Reader, Sample
 from pkgs.data.split import Entry, check_leaks, fitting, read_split, split_file, write_split
+from pkgs.data.unchanged import refuse_changed, remember_unchanged
 from pkgs.foundation.provenance import digest_file
 from pkgs.foundation.registry import choose
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """The samples of each part of the split."""
+    """All samples, and which of them stand in which part of the split."""
 
+    reader: Reader
     samples: tuple[Sample, ...]
     entries: tuple[Entry, ...]
     fingerprint: str
     """Digest of the split file, which holds every image's digest."""
     warnings: tuple[str, ...]
 
-    def part(self, name: str) -> list[Sample]:
+    def numbers(self, name: str) -> list[int]:
+        """Return the places among `samples` of those that stand in this part."""
         wanted = {entry.sample for entry in self.entries if entry.split == name}
-        return [sample for sample in self.samples if sample.id in wanted]
-
-    @property
-    def digests(self) -> dict[str, str]:
-        return {entry.sample: entry.digest for entry in self.entries}
+        return [number for number, sample in enumerate(self.samples) if sample.id in wanted]
 
 
 def find(config: DataConfig, *, tick: Callable[[], None] = lambda: None) -> Inputs:
     """Return the samples and their split; the first run on a data set writes the split file.
 
     Raises:
-        DataError: If data are missing, unpaired, or do not fit the split file.
+        DataError: If data are missing, unpaired, changed, or do not fit the split file.
     """
     root = Path(config.root)
-    samples = choose("layout", READERS, config.layout)().samples(root)
+    reader = choose("layout", READERS, config.layout)()
+    samples = reader.samples(root)
     path = split_file(root, config.split)
     if config.split.by != "file" and not path.exists():
-        write_split(path, samples, config=config.split, digests=_digests(samples, tick))
+        digests = _digests(samples, tick)
+        write_split(path, samples, config=config.split, digests=digests)
+        remember_unchanged(samples, digests=digests, config=config)
     entries = read_split(path)
     fitting(path, entries, samples=samples, config=config.split)
+    refuse_changed(samples, digests={e.sample: e.digest for e in entries}, config=config, tick=tick)
     warnings: list[str] = []
     check_leaks(entries, config=config.split, warn=warnings)
-    return Inputs(tuple(samples), tuple(entries), digest_file(path), tuple(warnings))
+    return Inputs(reader, tuple(samples), tuple(entries), digest_file(path), tuple(warnings))
 
 
 def problems(config: DataConfig) -> list[str]:

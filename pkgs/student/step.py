@@ -7,15 +7,16 @@ changes out. What compares conditions afterwards stands in `evaluation`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from typing import final
 
-import torch
 from torch import Tensor, nn
 
-from pkgs.data.augment import Draws, augment, draw
-from pkgs.data.draws import draw_indices
+from pkgs.data.augment import augment, draw
+from pkgs.data.cache.loader import Loader
 from pkgs.data.samples import Batch, Part
+from pkgs.data.transforms.augmentation import AugmentationDraws
+from pkgs.data.transforms.contract import dump
 from pkgs.losses.segmentation import bce_sum
 from pkgs.models.output import LogitsOnly
 from pkgs.student.config import StudentConfig
@@ -32,7 +33,7 @@ class Shown:
     """Samples, and once they are prepared, how they were changed."""
 
     samples: Batch
-    changes: Draws | None = None
+    changes: AugmentationDraws | None = None
 
 
 @final
@@ -45,7 +46,7 @@ class Student:
         config: StudentConfig,
         *,
         seed: int,
-        train: Part,
+        train: Loader,
         val: Part,
         ranks: Ranks,
         check: Callable[[], None],
@@ -66,11 +67,11 @@ class Student:
 
     @property
     def samples(self) -> int:
-        return len(self.train)
+        return self.train.samples
 
     def fetch(self, draws: range, /) -> Shown:
-        indices = draw_indices(self.seed, draws.start, batch=len(draws), count=len(self.train))
-        return Shown(self.train.batch(indices))
+        fetched = self.train.fetch(draws)
+        return Shown(Batch(fetched.arrays["image"], fetched.arrays["label"], fetched.ids))
 
     def prepare(self, batch: Shown, /, *, draws: range) -> Shown:
         changes = draw(self.config.augment, self.seed, first=draws.start, batch=len(draws))
@@ -81,32 +82,15 @@ class Student:
         return StepLoss(total, weight)
 
     def evidence(self, batch: Shown, /) -> Mapping[str, Tensor]:
-        drawn = batch.changes
-        parameters = {} if drawn is None else {f.name: getattr(drawn, f.name) for f in fields(drawn)}
-        return {
-            "image_B1HW": batch.samples.image_B1HW,
-            "label_BHW": batch.samples.label_BHW,
-            **{name: torch.from_numpy(values) for name, values in parameters.items()},
-        }
+        drawn = {} if batch.changes is None else dump(batch.changes)
+        return {"image_B1HW": batch.samples.image_B1HW, "label_BHW": batch.samples.label_BHW, **drawn}
 
     def validate(self) -> Mapping[str, float]:
         """Return the pooled scores on val; each process measures its neighbours of the images."""
         mine = pieces(range(len(self.val)), count=self.ranks.world)[self.ranks.rank]
         size = self.config.training.batch_samples
-        per_source = evaluate(self.network, cut(self.val, mine), batch=size, check=self.check)
+        per_source = evaluate(self.network, self.val.between(mine), batch=size, check=self.check)
         return merged(summed(self.ranks.gathered(per_source)).values()).scores()
-
-
-def cut(part: Part, places: range) -> Part:
-    """Return some neighbours of a part, without a copy."""
-    chosen = slice(places.start, places.stop)
-    return replace(
-        part,
-        ids=part.ids[chosen],
-        sources=part.sources[chosen],
-        images_NHW=part.images_NHW[chosen],
-        labels_NHW=part.labels_NHW[chosen],
-    )
 
 
 def summed(shares: Sequence[PerSource]) -> PerSource:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -29,10 +31,10 @@ class Threshold:
 
 def best_threshold(part: Part) -> Threshold:
     """Return the threshold with the best pooled IoU on `part`, over all codes, dark and bright foreground."""
-    codes, seen = _codes(part.images_NHW), part.labels_NHW != IGNORE
-    inside = part.labels_NHW == 1
-    object_counts = torch.bincount(codes[inside & seen].flatten(), minlength=CODES)
-    every_count = torch.bincount(codes[seen].flatten(), minlength=CODES)
+    object_counts = every_count = torch.zeros(CODES, dtype=torch.long)
+    for codes, labels in _read(part):
+        object_counts = object_counts + torch.bincount(codes[labels == 1], minlength=CODES)
+        every_count = every_count + torch.bincount(codes[labels != IGNORE], minlength=CODES)
     objects = int(object_counts.sum())
     found_dark = torch.cat([torch.zeros(1, dtype=torch.long), object_counts.cumsum(0)])
     marked_dark = torch.cat([torch.zeros(1, dtype=torch.long), every_count.cumsum(0)])
@@ -49,13 +51,16 @@ def best_threshold(part: Part) -> Threshold:
 
 def judge(threshold: Threshold, part: Part) -> PerSource:
     """Return the sums of every source of `part` under the threshold; nothing about calibration."""
-    dark = _codes(part.images_NHW) < threshold.code
     per_source: PerSource = {}
-    sums = measure_overlap(~dark if threshold.bright else dark, part.labels_NHW)
-    for source, image in zip(part.sources, sums, strict=True):
-        per_source[source] = per_source.get(source, PixelSums()) + image
+    for source, (codes, labels) in zip(part.sources, _read(part), strict=True):
+        dark = codes < threshold.code
+        (sums,) = measure_overlap((~dark if threshold.bright else dark)[None], labels[None])
+        per_source[source] = per_source.get(source, PixelSums()) + sums
     return per_source
 
 
-def _codes(images: Tensor) -> Tensor:
-    return images.long() if images.dtype == torch.uint8 else (images * (CODES - 1)).round().long()
+def _read(part: Part) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield grey codes of 8 bits and label [H, W] of each image."""
+    for place in range(len(part)):
+        batch = part.batch(np.array([place])).to(torch.device("cpu"))
+        yield (batch.image_B1HW[0, 0] * (CODES - 1)).round().long(), batch.label_BHW[0]

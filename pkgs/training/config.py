@@ -140,6 +140,9 @@ class TrainingConfig(Section):
     clip_norm: float = Field(default=0.0, ge=0)
     """Largest norm of a step's gradient; 0: not clipped. The norm is logged either way."""
 
+    ema_decay: float = Field(default=0.0, ge=0, lt=1)
+    """Decay of a moving average of the weights, judged on test as `ema`; 0: none. 0.999 is usual."""
+
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """Number format of the network's forward pass; losses and metrics stay in fp32."""
 

@@ -83,6 +83,11 @@ class Guard:
             _choose([weight.detach() for weight in weights], kept, fine)
             _choose(self._buffers, self._kept_buffers, fine)
 
+    @property
+    def happened(self) -> Tensor | None:
+        """Whether the last update was made, a boolean on the device; None where a bad one raises at once."""
+        return self._first < 0 if self.late else None
+
     def check(self) -> None:
         """Read the mark; a wait for the device where the guard is late.
 

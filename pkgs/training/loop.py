@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, final
 
+from torch import Tensor
+
 from pkgs.training import checkpoints as stored
 from pkgs.training.checkpoint_folder import Name
 from pkgs.training.config import TrainingConfig
@@ -25,7 +27,8 @@ from pkgs.training.running import Running
 from pkgs.training.state import Cadence, Places, State
 from pkgs.training.stop import Stopped, StopRequest
 from pkgs.training.tables import Cell, Table
-from pkgs.training.updates import updates_of
+from pkgs.training.trackers.catalog import Trackers
+from pkgs.training.updates import Update, updates_of
 
 B = TypeVar("B")
 
@@ -33,8 +36,11 @@ B = TypeVar("B")
 class Follower(Protocol):
     """What goes along with the weights, such as a moving average: told of each step, saved, resumed."""
 
-    def follow(self, step: int, /) -> None:
-        """Take note of the step that was just made; those that fp16 skipped are not told."""
+    def update(self, happened: Tensor | None, /) -> None:
+        """Take note of the step that was just made; those that fp16 skipped are not told.
+
+        `happened` is a boolean on the device, not yet read by anybody; None: it surely did.
+        """
 
     def state_dict(self) -> Mapping[str, Any]: ...
 
@@ -53,6 +59,7 @@ class Loop(Generic[B]):
         stop: Asks to leave after a step.
         ranks: The processes that share each step.
         followers: Saved with the weights, by name.
+        trackers: Told each line of train.csv and val.csv.
 
     Raises:
         ValueError: If val.csv has no column for `best`, or a batch is too small to be shared.
@@ -68,19 +75,19 @@ class Loop(Generic[B]):
         stop: StopRequest,
         ranks: Ranks,
         followers: Mapping[str, Follower] | None = None,
+        trackers: Trackers | None = None,
     ) -> None:
         check_shares(ranks, config)
         places.check_metric(config.best.metric)
         self.method, self.config, self.places, self.heart, self.stop = method, config, places, heart, stop
         self.ranks, self.followers = ranks, dict(followers or {})
+        self.trackers = trackers or Trackers([])
         self.state, self.running = State(), Running(ranks.device)
         self.cadence = Cadence.of(config, samples=method.samples)
         self.steps = heart.steps = self.cadence.steps
         late = ranks.device.type != "cpu"
         self.guard = Guard(method.modules.values(), device=ranks.device, late=late)
-        self.updates = updates_of(
-            method, config, steps=self.steps, ranks=ranks, guard=self.guard, running=self.running
-        )
+        self.updates = updates_of(method, config, ranks=ranks, guard=self.guard, running=self.running)
         ahead = 0 if config.debug else AHEAD_STEPS
         self.feed = Feed(method, draws_of=self._draws, steps=self.steps, ahead=ahead)
 
@@ -113,10 +120,11 @@ class Loop(Generic[B]):
         started, step = time.perf_counter(), self.state.step
         batches = self.feed.take(step)
         for k, update in enumerate(self.updates):
-            update(batches, step=step, number=step * len(self.updates) + k)
+            number = step * len(self.updates) + k
+            update(batches, step=step, number=number, history=self.state.history)
         if not any(update.skipped_in_row for update in self.updates):
             for follower in self.followers.values():
-                follower.follow(step)
+                follower.update(self.guard.happened)
         self.state.step = step + 1
         self.heart.moved(self.state.step, epoch=self._epoch(), seconds=time.perf_counter() - started)
 
@@ -127,8 +135,8 @@ class Loop(Generic[B]):
         self.guard.check()
         means = self.running.means()
         self.running.clear()
-        rates = {f"lr{u.suffix}": u.lr(self.state.step - 1) for u in self.updates[1:]}
-        self._tell(self.places.train, {**self.clock(), **rates, **means})
+        rates = {f"lr{u.suffix}": self._lr(u) for u in self.updates[1:]}
+        self._tell("train", self.places.train, {**self.clock(), **rates, **means})
         self.heart.measured({name: means[name] for name in means if name.startswith("loss")})
 
     def validate(self) -> None:
@@ -141,9 +149,10 @@ class Loop(Generic[B]):
         self.ranks.take_buffers_of_first(self.method.modules)
         with preserved_generators():
             scores = self.method.validate()
-        self._tell(self.places.val, {**self.clock(), **scores})
+        self._tell("val", self.places.val, {**self.clock(), **scores})
         state.validated = state.step
         best, value = self.config.best, scores[self.config.best.metric]
+        state.history.append((state.step, value))
         self.heart.measured({f"val_{best.metric}": value})
         if state.best_step == 0 or best.improves(value, on=state.best):
             state.best, state.best_step, state.without_best = value, state.step, 0
@@ -228,14 +237,19 @@ class Loop(Generic[B]):
             "attempt": self.places.attempt,
             "step": self.state.step,
             "epoch": self._epoch(),
-            "lr": self.updates[0].lr(max(self.state.step - 1, 0)),
+            "lr": self._lr(self.updates[0]),
             "samples_per_s": round(self.config.batch_samples / pace, 2) if pace else None,
         }
 
-    def _tell(self, table: Table, row: Mapping[str, Cell]) -> None:
+    def _lr(self, update: Update[B]) -> float:
+        """Return the rate of the last step made."""
+        return update.schedule.lr_at(max(self.state.step - 1, 0), self.state.history)
+
+    def _tell(self, part: str, table: Table, row: Mapping[str, Cell]) -> None:
         if self.ranks.first:
             with preserved_generators():
                 table.append(row)
+                self.trackers.scalars(self.state.step, row, part=part)
 
     def _refusal(self, number: int) -> NotFiniteError:
         """Keep what made update `number` not finite, and return what to say about it."""

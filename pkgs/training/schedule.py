@@ -25,7 +25,6 @@ import torch
 
 from pkgs.training.config import ScheduleConfig
 from pkgs.training.durations import Duration
-from pkgs.training.optimisers import build_optimiser as build_optimiser  # noqa: PLC0414 - where loop.py looks for it
 
 History = Sequence[tuple[int, float]]
 """Validations so far in their order: after how many steps, and the value that the plateau watches."""
@@ -166,13 +165,6 @@ def _is_better(value: float, best: float, config: ScheduleConfig) -> bool:
         return math.isfinite(value)
     margin = config.threshold * abs(best)
     return value < best - margin if config.better == "lower" else value > best + margin
-
-
-def lr_at(
-    step: int, *, steps: int, start: float, config: ScheduleConfig, milestones: Sequence[int] = ()
-) -> float:
-    """Return the rate of a curve that knows neither epochs nor a warm-up; else use `Schedule`."""
-    return Schedule(config, start, steps, milestones=tuple(milestones)).lr_at(step)
 
 
 def set_lr(optimiser: torch.optim.Optimizer, lr: float) -> None:

@@ -50,6 +50,8 @@ class State:
     best_step: int = 0
     without_best: int = 0
     """Validations in a row that found no new best."""
+    history: list[tuple[int, float]] = field(default_factory=list)
+    """After how many steps each validation came, and its value of the metric of `best`."""
 
     def stored(self) -> dict[str, Any]:
         return asdict(self)

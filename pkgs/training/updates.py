@@ -15,9 +15,10 @@ from pkgs.foundation.registry import choose
 from pkgs.training.config import TrainingConfig
 from pkgs.training.guard import Guard, Tripped
 from pkgs.training.method import Method, StepLoss, TrainedPart
+from pkgs.training.optimisers import build_optimiser
 from pkgs.training.ranks import Ranks
 from pkgs.training.running import Running
-from pkgs.training.schedule import build_optimiser, lr_at, set_lr
+from pkgs.training.schedule import NO_HISTORY, History, Schedule, set_lr
 from pkgs.training.state import steps_in
 
 B = TypeVar("B")
@@ -32,10 +33,9 @@ class Update(Generic[B]):
 
     Args:
         part: What it minimises.
-        weights: What it changes, each once.
+        weights: What it changes by name, each once.
         config: Precision and clipping.
-        steps: Length of the run.
-        milestones: The schedule's, in steps.
+        schedule: Its learning rate.
         ranks: The processes among which a step is shared.
         guard: Refuses what is not finite.
         running: Takes loss, norm and scalars for the log.
@@ -46,19 +46,18 @@ class Update(Generic[B]):
         self,
         part: TrainedPart[B],
         *,
-        weights: Sequence[nn.Parameter],
+        weights: Sequence[tuple[str, nn.Parameter]],
         config: TrainingConfig,
-        steps: int,
-        milestones: Sequence[int],
+        schedule: Schedule,
         ranks: Ranks,
         guard: Guard,
         running: Running,
         suffix: str,
     ) -> None:
-        self.part, self.weights, self.config, self.ranks = part, list(weights), config, ranks
+        self.part, self.config, self.ranks, self.schedule = part, config, ranks, schedule
+        self.weights = [weight for _, weight in weights]
         self.guard, self.running, self.suffix = guard, running, suffix
-        self.steps, self.milestones = steps, milestones
-        self.optimiser = build_optimiser(part.optimiser, self.weights)
+        self.optimiser = build_optimiser(part.optimiser, weights)
         self.scaler = torch.amp.GradScaler(ranks.device.type, enabled=config.precision == "fp16")
         self.skipped = 0
         """Updates that fp16 skipped because a gradient was too large for it."""
@@ -67,19 +66,21 @@ class Update(Generic[B]):
             ranks.device.type, dtype=AUTOCAST.get(config.precision), enabled=config.precision != "fp32"
         )
 
-    def lr(self, step: int) -> float:
-        """Return the learning rate of step `step`, counted from 0."""
-        config = self.part.schedule
-        start = self.part.optimiser.lr
-        return lr_at(step, steps=self.steps, start=start, config=config, milestones=self.milestones)
-
-    def __call__(self, batches: Sequence[B], *, step: int, number: int) -> None:
+    def __call__(
+        self, batches: Sequence[B], *, step: int, number: int, history: History = NO_HISTORY
+    ) -> None:
         """Make update `number` of the run, counted over steps and parts, or hold it back.
+
+        Args:
+            batches: The micro-batches of the step.
+            step: Counted from 0.
+            number: Counted over steps and parts.
+            history: Validations so far, for a schedule that looks at them.
 
         Raises:
             Tripped: If loss or gradient is not finite and the guard is not late.
         """
-        set_lr(self.optimiser, self.lr(step))
+        set_lr(self.optimiser, self.schedule.lr_at(step, history))
         self.guard.before(number)
         sums_N2, names = self.gradients(batches)
         if self.scaler.is_enabled():
@@ -177,29 +178,34 @@ def _not_zero(weight: Tensor) -> Tensor:
     return torch.where(weight > 0, weight, 1)
 
 
-def updates_of(  # noqa: PLR0913 - all by name
+def updates_of(
     method: Method[B],
     config: TrainingConfig,
     *,
-    steps: int,
     ranks: Ranks,
     guard: Guard,
     running: Running,
 ) -> list[Update[B]]:
     """Return the updates of a step; the first part's columns in the log have no suffix."""
     updates: list[Update[B]] = []
+    steps = steps_in(config.length, config=config, samples=method.samples)  # a short training keeps its rates
     for part in method.parts:
         modules = [choose("module", method.modules, name) for name in part.trains]
-        weights = {id(weight): weight for module in modules for weight in module.parameters()}
+        named = [pair for module in modules for pair in module.named_parameters()]
+        weights = {id(weight): (name, weight) for name, weight in reversed(named) if weight.requires_grad}
+        schedule = Schedule.of(
+            part.schedule,
+            start=part.optimiser.lr,
+            steps=steps,
+            samples=method.samples,
+            batch_samples=config.batch_samples,
+        )
         updates.append(
             Update(
                 part,
-                weights=[weight for weight in weights.values() if weight.requires_grad],
+                weights=list(weights.values())[::-1],
                 config=config,
-                steps=steps,
-                milestones=[
-                    steps_in(text, config=config, samples=method.samples) for text in part.schedule.milestones
-                ],
+                schedule=schedule,
                 ranks=ranks,
                 guard=guard,
                 running=running,

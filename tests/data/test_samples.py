@@ -1,4 +1,4 @@
-"""Images in memory."""
+"""Labelled grey images out of the cache."""
 
 from __future__ import annotations
 
@@ -9,25 +9,35 @@ import pytest
 import tifffile
 import torch
 
-from pkgs.data.formats.grey_image import digest_image
-from pkgs.data.items import DataError
+from pkgs.data.cache.config import CacheConfig
+from pkgs.data.config import DataConfig
+from pkgs.data.formats.grey_image import read_grey
+from pkgs.data.items import DataError, Reader
 from pkgs.data.readers.cem_1500k import Cem1500k
 from pkgs.data.readers.cem_mitolab import CemMitoLab
-from pkgs.data.samples import Part, load_part
+from pkgs.data.readers.whu import Whu
+from pkgs.data.samples import Part, open_images
 from tests.builders.cem_1500k import write_cem_1500k
 from tests.builders.cem_mitolab import write_cem_mitolab
+from tests.builders.whu import write_whu
+
+CEM = CemMitoLab()
+CPU = torch.device("cpu")
 
 
-def load(root: Path, *, size_px: int = 32) -> Part:
-    samples = CemMitoLab().samples(root)
-    return load_part(
-        samples, size_px=size_px, digests={s.id: digest_image(s.files["image"]) for s in samples}
-    )
+def load(
+    root: Path, folder: Path, *, size_px: int = 32, bits: int = 16, reader: Reader | None = None
+) -> Part:
+    reader = reader or CemMitoLab()
+    cache = CacheConfig(folder=str(folder / "cache"))
+    config = DataConfig(root=str(root), size_px=size_px, depth_bits=bits, cache=cache)  # type: ignore[arg-type]
+    samples = reader.samples(root)
+    return Part(open_images(samples, reader=reader, config=config, device=CPU), np.arange(len(samples)))
 
 
 def test_every_quirk_is_read_without_an_option(tmp_path: Path) -> None:
-    part = load(write_cem_mitolab(tmp_path))
-    batch = part.batch(np.arange(len(part)))
+    part = load(write_cem_mitolab(tmp_path / "set"), tmp_path)
+    batch = part.batch(np.arange(len(part))).to(CPU)
     assert batch.image_B1HW.shape == (32, 1, 32, 32)
     assert batch.image_B1HW.dtype == torch.float32
     assert batch.label_BHW.unique().tolist() == [0, 1]
@@ -36,42 +46,42 @@ def test_every_quirk_is_read_without_an_option(tmp_path: Path) -> None:
 
 
 def test_masks_follow_their_images_when_resized(tmp_path: Path) -> None:
-    part = load(write_cem_mitolab(tmp_path, sources=2), size_px=64)
-    images, labels = part.images_NHW.float(), part.labels_NHW
+    part = load(write_cem_mitolab(tmp_path / "set", sources=2), tmp_path, size_px=64)
+    batch = part.batch(np.arange(len(part))).to(CPU)
+    images, labels = batch.image_B1HW[:, 0], batch.label_BHW
     assert images.shape == labels.shape == (8, 64, 64)
     assert images[labels == 1].mean() > 2 * images[labels == 0].mean()
 
 
-def test_eight_bit_images_are_kept_as_codes(tmp_path: Path) -> None:
-    part = load(write_cem_mitolab(tmp_path, sources=1))
-    assert part.images_NHW.dtype == torch.uint8
-    assert torch.equal(part.batch(np.array([0])).image_B1HW[0, 0], part.images_NHW[0].float() / 255)
+@pytest.mark.parametrize("bits", [8, 16])
+def test_images_of_eight_bits_come_back_exactly(tmp_path: Path, bits: int) -> None:
+    part = load(write_cem_mitolab(tmp_path / "set", sources=1), tmp_path, bits=bits)
+    grey = read_grey(part.cache.sample(0).files["image"])
+    assert torch.equal(part.batch(np.array([0])).to(CPU).image_B1HW[0, 0], torch.from_numpy(grey))
 
 
-def test_unequal_shapes_are_listed(tmp_path: Path) -> None:
-    root = write_cem_mitolab(tmp_path, sources=1)
+def test_unequal_shapes_are_said(tmp_path: Path) -> None:
+    root = write_cem_mitolab(tmp_path / "set", sources=1)
     mask = root / "CEM-MitoLab/cem_mitolab/source_00/masks/s0_1.tiff"
     tifffile.imwrite(mask, np.zeros((8, 8), np.uint16), photometric="minisblack")
-    with pytest.raises(
-        DataError, match=r"1 images and masks differ in shape: source_00/s0_1 \(image \(32, 32\)"
-    ):
-        load(root)
-
-
-def test_a_changed_image_is_refused(tmp_path: Path) -> None:
-    sample = CemMitoLab().samples(write_cem_mitolab(tmp_path, sources=1))[0]
-    with pytest.raises(DataError, match="pixels have changed since the split was written"):
-        load_part([sample], size_px=32, digests={sample.id: "0" * 16})
+    part = load(root, tmp_path)
+    with pytest.raises(DataError, match=r"source_00/s0_1.*32.*8"):
+        part.batch(np.arange(len(part)))
 
 
 def test_a_batch_is_a_copy(tmp_path: Path) -> None:
-    part = load(write_cem_mitolab(tmp_path, sources=1))
-    before = part.images_NHW.clone()
+    part = load(write_cem_mitolab(tmp_path / "set", sources=1), tmp_path)
+    before = part.batch(np.array([0])).image_B1HW.clone()
     part.batch(np.array([0])).image_B1HW.zero_()
-    assert torch.equal(part.images_NHW, before)
+    assert torch.equal(part.batch(np.array([0])).image_B1HW, before)
 
 
 def test_an_unlabelled_layout_cannot_be_trained_on(tmp_path: Path) -> None:
-    sample = Cem1500k().samples(write_cem_1500k(tmp_path))[0]
     with pytest.raises(DataError, match=r"pool_00/roi_0: has no mask file\. Choose a data\.layout"):
-        load_part([sample], size_px=32, digests={})
+        load(write_cem_1500k(tmp_path / "set"), tmp_path, reader=Cem1500k())
+
+
+def test_colour_images_are_refused(tmp_path: Path) -> None:
+    write_whu(tmp_path / "set")
+    with pytest.raises(DataError, match="images of 3 channels; expected grey ones"):
+        load(tmp_path / "set", tmp_path, reader=Whu())

@@ -7,7 +7,7 @@ import pytest
 from pkgs.foundation.config import ConfigError, strict
 from pkgs.training.config import ScheduleConfig, TrainingConfig
 from pkgs.training.durations import Duration, is_due
-from pkgs.training.schedule import lr_at
+from pkgs.training.schedule import Schedule
 
 
 def test_steps_are_steps_and_epochs_see_every_sample() -> None:
@@ -28,7 +28,7 @@ def test_the_last_step_is_always_due() -> None:
 
 def test_cosine_begins_at_the_rate_and_ends_at_the_final_one() -> None:
     config = ScheduleConfig(name="cosine", final_lr=1e-5)
-    rates = [lr_at(step, steps=300, start=1e-2, config=config) for step in range(300)]
+    rates = [Schedule(config, 1e-2, 300).lr_at(step) for step in range(300)]
     assert rates[0] == 1e-2
     assert rates[-1] == pytest.approx(1e-5)
     assert rates == sorted(rates, reverse=True)
@@ -37,12 +37,13 @@ def test_cosine_begins_at_the_rate_and_ends_at_the_final_one() -> None:
 
 def test_multistep_divides_by_ten_three_times() -> None:
     config = ScheduleConfig(name="multistep", milestones=("25 epochs", "50 epochs", "75 epochs"))
-    rates = [lr_at(step, steps=100, start=1.0, config=config, milestones=(25, 50, 75)) for step in range(100)]
+    schedule = Schedule(config, 1.0, 100, milestones=(25, 50, 75))
+    rates = [schedule.lr_at(step) for step in range(100)]
     assert [rates[step] for step in (0, 24, 25, 50, 75)] == pytest.approx([1, 1, 0.1, 0.01, 0.001])
 
 
 def test_constant_is_constant() -> None:
-    assert {lr_at(step, steps=9, start=0.5, config=ScheduleConfig()) for step in range(9)} == {0.5}
+    assert {Schedule(ScheduleConfig(), 0.5, 9).lr_at(step) for step in range(9)} == {0.5}
 
 
 def test_milestones_without_multistep_are_refused() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from pkgs.foundation.files import read_json
 from pkgs.training.guard import Guard, Tripped
@@ -189,11 +189,11 @@ def test_fp16_skips_and_counts_and_many_skips_in_a_row_are_a_trip(
 
 def test_a_skipped_step_is_not_told_to_followers(tmp_path: Path) -> None:
     loop, _ = line_loop(tmp_path, line_config(precision="fp16", length="12 steps"))
-    followed: list[int] = []
+    followed: list[Tensor | None] = []
 
     class Follower:
-        def follow(self, step: int) -> None:
-            followed.append(step)
+        def update(self, happened: Tensor | None) -> None:
+            followed.append(happened)
 
         def state_dict(self) -> dict[str, object]:
             return {}

@@ -12,7 +12,7 @@ from torch.optim import lr_scheduler
 
 from pkgs.foundation.config import ConfigError, strict
 from pkgs.training.config import ScheduleConfig
-from pkgs.training.schedule import Schedule, lr_at, plateau
+from pkgs.training.schedule import Schedule, plateau
 
 Build = Callable[[torch.optim.Optimizer], lr_scheduler.LRScheduler]
 STEPS = 40
@@ -56,9 +56,9 @@ def test_schedules_of_earlier_runs_have_the_same_bits() -> None:
     for step in range(STEPS):
         share = step / (STEPS - 1)
         old = 1e-5 + (1e-2 - 1e-5) * (1 + math.cos(math.pi * share)) / 2
-        assert lr_at(step, steps=STEPS, start=1e-2, config=cosine) == old
-        stepped = lr_at(step, steps=STEPS, start=1e-2, config=multistep, milestones=(7,))
-        assert stepped == 1e-2 * 0.1 ** (step >= 7)
+        assert Schedule(cosine, 1e-2, STEPS).lr_at(step) == old
+        stepped = Schedule(multistep, 1e-2, STEPS, milestones=(7,))
+        assert stepped.lr_at(step) == 1e-2 * 0.1 ** (step >= 7)
 
 
 def test_a_run_of_one_step_has_a_rate() -> None:
