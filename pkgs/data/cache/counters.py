@@ -92,7 +92,10 @@ class Counters:
         self._pid, self._map, self._lock = os.getpid(), None, threading.Lock()
 
     def _own_file(self) -> mmap.mmap:
-        descriptor, path = tempfile.mkstemp(suffix=".draft", dir=self.folder)
+        try:
+            descriptor, path = tempfile.mkstemp(suffix=".draft", dir=self.folder)
+        except FileNotFoundError:  # the owner has closed and counts no more; work goes on
+            return mmap.mmap(-1, _NUMBERS.size)
         try:
             os.write(descriptor, bytes(_NUMBERS.size))
             opened = mmap.mmap(descriptor, _NUMBERS.size)

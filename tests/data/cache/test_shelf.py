@@ -200,7 +200,8 @@ def test_a_damaged_file_is_discarded_and_made_anew(
     if damage in {"magic", "header", "length"}:
         raw[{"magic": 0, "header": 60, "length": 14}[damage]] ^= 0xFF
     elif damage == "index":
-        raw[-(-raw.rindex(b"}", 0, 2 * page) // page) * page + 3] ^= 1
+        front = 20 + int.from_bytes(raw[8:16], "little")  # magic, length, checksum, text
+        raw[-(-front // page) * page + 3] ^= 1
     else:
         raw = {"short": raw[:-page], "long": raw + bytes(9), "empty": bytearray()}[damage]
     path.write_bytes(raw)
@@ -262,6 +263,23 @@ def test_a_disk_that_fails_while_filling_costs_time_not_the_run(
         for _ in range(2):
             assert same(cache.gather([5, 0, 7]), [direct(NpySet(), root)[k] for k in (5, 0, 7)])
     assert caplog.text.count("cannot be written any more") == 1
+
+
+def test_a_seal_that_fails_leaves_a_cache_that_serves(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def failing(descriptor: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", failing)
+    with opened(root, tmp_path / "c") as cache:
+        assert same(cache.gather(range(12)), direct(NpySet(), root))
+        assert cache.complete
+    assert "Input/output error" in caplog.text
+    monkeypatch.undo()
+    with opened(root, tmp_path / "c") as cache:
+        assert (cache.complete, cache.stats().misses) == (True, 0)
+    assert [path.suffix for path in (tmp_path / "c").iterdir() if path.suffix != ".lock"] == [".cache"]
 
 
 # -- permissions -------------------------------------------------------------------------------------------
