@@ -181,3 +181,41 @@ class AugmentationConfig(Section):
 
     intensity: IntensityConfig = IntensityConfig()
     """Of images alone."""
+
+
+class CorruptionConfig(Section):
+    """How a mask alone is falsified, so that a teacher sees wrong targets; the published set by default."""
+
+    p: Share = 0.13
+    """Chance that a mask is falsified at all."""
+
+    spatial: SpatialConfig = SpatialConfig(
+        rotation_deg=(-10, 10),
+        scale=(0.9, 1.1),
+        shear_deg=(-3, 3),
+        flips=0.03,
+        crop_p=1.0,
+        crop_area=(0.9, 1.1),
+        perspective_p=0.13,
+        perspective=0.13,
+        outside_label=0,
+    )
+    """Moves of the mask; the image stays."""
+
+    erase_p: Share = 0.13
+    """Chance that a box is emptied."""
+
+    erase_area: PositiveSpan = (0.02, 0.33)
+    """Share of the area in the box."""
+
+    erase_aspect: PositiveSpan = (0.3, 3.3)
+    """Width to height of the box."""
+
+    blur_sigma_px: PositiveSpan = (0.1, 2.0)
+    """Width of the blur before the threshold."""
+
+    blur_kernel_px: int = Field(default=11, ge=3, le=63)
+    """Side of the blur's window, odd."""
+
+    soft_p: Share = 0.0
+    """Chance that a falsified mask stays soft: blurred, without a threshold."""

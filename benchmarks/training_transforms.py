@@ -1,0 +1,162 @@
+"""Random transforms of a batch beside kornia's and MONAI's: same tensors, ranges and interpolation.
+
+The work: rotation, scale, shear and flips, all drawn per sample, of images (linear, mirrored at the border)
+and their labels (nearest), from a batch in memory to a batch in memory. All sides may use every core.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmarks.side_by_side import Measured
+from pkgs.data.items import Kind
+from pkgs.data.transforms.config import SpatialConfig
+from pkgs.data.transforms.spatial import Spatial
+from pkgs.foundation.seeds import Purpose
+
+ROTATION_DEG, SCALE, SHEAR_DEG, FLIP = 180.0, (0.8, 1.2), 5.0, 0.5
+KINDS: Mapping[str, Kind] = {"image": "image", "label": "label"}
+
+Batch = dict[str, Tensor]
+Change = Callable[[Batch], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """One row of the report: a batch, a peer, and the ratio to reach."""
+
+    name: str
+    peer_name: str
+    target: float
+    shape: tuple[int, ...]
+    peer: Callable[[int], Change]
+
+
+def measure(*, repeats: int, quick: bool) -> list[Measured]:
+    """Time both sides alternately, one figure (samples/s) per repeat, each over several batches."""
+    batches = 1 if quick else 5
+    return [_measured(contest, repeats=repeats, batches=batches) for contest in contests(quick=quick)]
+
+
+def contests(*, quick: bool) -> list[Contest]:
+    planes = (16, 1, 32, 32) if quick else (16, 1, 224, 224)
+    volumes = (4, 1, 16, 16, 16) if quick else (4, 1, 64, 64, 64)
+    kornia, monai = "kornia AugmentationSequential", "MONAI dictionary transforms"
+    return [
+        Contest("transforms_vs_kornia", kornia, 8, planes, kornia_change),
+        Contest("transforms_vs_monai", monai, 40, planes, monai_change),
+        Contest("transforms3d_vs_monai", monai, 3, volumes, monai_change),
+    ]
+
+
+def batch_of(shape: tuple[int, ...]) -> Batch:
+    """Return random images [B, C, *space] in [0, 1] and labels [B, *space] of four classes."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.randint(0, 4, (shape[0], *shape[2:]), generator=generator, dtype=torch.uint8)
+    return {"image": torch.rand(shape, generator=generator), "label": labels}
+
+
+def our_change(dimensions: int) -> Change:
+    """Return ours; each call draws for the next samples of a run, as a training does."""
+    config = SpatialConfig(
+        rotation_deg=(-ROTATION_DEG, ROTATION_DEG), scale=SCALE, shear_deg=(-SHEAR_DEG, SHEAR_DEG), flips=FLIP
+    )
+    spatial, drawn = Spatial(config, KINDS), 0
+
+    def change(batch: Batch) -> Batch:
+        nonlocal drawn
+        count, sides = len(batch["image"]), tuple(batch["image"].shape[-dimensions:])
+        draws = spatial.draw(0, Purpose.AUGMENT, first=drawn, batch=count, sides=sides)
+        drawn += count
+        return spatial(batch, draws)
+
+    return change
+
+
+def kornia_change(dimensions: int) -> Change:
+    """Return kornia's; it has no mask in 3-D. Labels go as float, the only type that it takes."""
+    assert dimensions == 2
+    import kornia.augmentation as K  # noqa: PLC0415 - a peer may be absent
+
+    change = K.AugmentationSequential(
+        K.RandomAffine(
+            degrees=ROTATION_DEG, scale=SCALE, shear=(-SHEAR_DEG, SHEAR_DEG), padding_mode="reflection", p=1.0
+        ),
+        K.RandomHorizontalFlip(p=FLIP),
+        K.RandomVerticalFlip(p=FLIP),
+        data_keys=["image", "mask"],
+    )
+    return lambda batch: change(batch["image"], batch["label"][:, None].float())
+
+
+def monai_change(dimensions: int) -> Change:
+    """Return MONAI's as its tutorials write them: one sample after another, then collated to a batch."""
+    from monai.data import list_data_collate  # noqa: PLC0415
+    from monai.transforms import Compose, RandAffined, RandFlipd  # noqa: PLC0415
+
+    keys, spread = ["image", "label"], (SCALE[1] - SCALE[0]) / 2
+    change = Compose(
+        [
+            RandAffined(
+                keys=keys,
+                prob=1.0,
+                rotate_range=math.radians(ROTATION_DEG),
+                shear_range=(math.tan(math.radians(SHEAR_DEG)), 0),
+                scale_range=(spread,) * dimensions,
+                mode=("bilinear", "nearest"),
+                padding_mode=("reflection", "zeros"),
+            ),
+            *(RandFlipd(keys=keys, prob=FLIP, spatial_axis=axis) for axis in range(dimensions)),
+        ]
+    )
+    change.set_random_state(seed=0)
+
+    def per_sample(batch: Batch) -> Any:  # noqa: ANN401 - a MONAI batch
+        samples = zip(batch["image"], batch["label"][:, None].float(), strict=True)
+        return list_data_collate([change({"image": image, "label": label}) for image, label in samples])
+
+    return per_sample
+
+
+def _measured(contest: Contest, *, repeats: int, batches: int) -> Measured:
+    batch, dimensions = batch_of(contest.shape), len(contest.shape) - 2
+    ours = our_change(dimensions)
+    try:
+        peer = contest.peer(dimensions)
+    except ImportError as error:
+        figures = tuple(_samples_per_s(ours, batch, batches) for _ in range(repeats))
+        return _row(contest, figures, (), note=f"absent: {error.name}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a peer's own
+        _samples_per_s(ours, batch, 1), _samples_per_s(peer, batch, 1)
+        timed = [[_samples_per_s(side, batch, batches) for side in (ours, peer)] for _ in range(repeats)]
+    return _row(contest, tuple(ours for ours, _ in timed), tuple(peer for _, peer in timed))
+
+
+def _samples_per_s(change: Change, batch: Batch, batches: int) -> float:
+    started = perf_counter()
+    for _ in range(batches):
+        change(batch)
+    return batches * len(batch["image"]) / (perf_counter() - started)
+
+
+def _row(contest: Contest, ours: tuple[float, ...], peer: tuple[float, ...], *, note: str = "") -> Measured:
+    shape = " x ".join(str(side) for side in contest.shape)
+    return Measured(
+        name=contest.name,
+        ours=ours,
+        peer=peer,
+        unit="samples/s",
+        higher_is_better=True,
+        target=contest.target,
+        peer_name=contest.peer_name,
+        note=note or f"images {shape} float32 with uint8 labels, {torch.get_num_threads()} threads",
+    )
