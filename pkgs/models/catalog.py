@@ -84,7 +84,7 @@ NETWORKS: Final[Mapping[str, Entry]] = {
     "Unet3DSmall": Entry(SmallUNet3d, "head", SMALL_3D, 16),
     "Unet3DSmallELU": Entry(partial(SmallUNet3d, elu=True), "head", SMALL_3D, 16),
     "Unet3DSmallDS": Entry(partial(SmallUNet3d, deep_supervision=True), "head", SMALL_3D, 16),
-    "Unet3DSmallA": Entry(ValidUNet3d, "head", {"base": 2}, 92),
+    "Unet3DSmallA": Entry(ValidUNet3d, "head", {"base": 4}, 92),
     "Resnet2DNEW": Entry(partial(VolumeResNet, dims=2), "head.4", SMALL_3D),
     "Resnet3DNEW": Entry(VolumeResNet, "head.4", SMALL_3D, 16),
     "Resnet3D": Entry(partial(VolumeResNet, tail_relu=False), "head.4", SMALL_3D, 16),
