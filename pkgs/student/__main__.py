@@ -106,7 +106,8 @@ def _train_here(arguments: Arguments, config: StudentConfig, *, stop: StopReques
 
     arguments.folder.path.mkdir(parents=True, exist_ok=True)
     title = f"{arguments.config.stem} seed {arguments.seed}"
-    heart = Heartbeat(arguments.folder, title=title, quiet=not ranks.first)
+    replayed = arguments.replay_nan is not None  # leaves the run as it is
+    heart = Heartbeat(arguments.folder, title=title, quiet=replayed or not ranks.first)
     try:
         joined = _join(arguments, config, heart=heart, stop=stop, ranks=ranks)
         if arguments.replay_nan is not None:

@@ -35,3 +35,13 @@ def test_by_hand_the_run_folder_follows_from_the_config(
 def test_a_seed_that_is_no_number_is_refused() -> None:
     with pytest.raises(SystemExit, match="2"):
         parse(CONFIG, {"QUEUE_SEED": "four"})
+
+
+def test_the_words_of_a_run_need_no_queue() -> None:
+    asked = parse([*CONFIG, "--set", "training.threads=2"], QUEUE)
+    again = parse(asked.words, {"QUEUE_ATTEMPT": "2", "QUEUE_ROOT": "/runs"})
+    assert again == asked
+
+
+def test_the_replay_names_its_folder() -> None:
+    assert parse([*CONFIG, "--replay-nan", "a/nan"], {}).replay_nan == Path("a/nan")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
 import random
@@ -22,6 +23,7 @@ import yaml
 from pkgs.foundation.progress import read_progress
 from pkgs.foundation.run_folder import RunFolder
 from pkgs.student.__main__ import main
+from pkgs.training import checkpoint_folder
 from pkgs.training.loop import Loop
 from tests.builders.cem_mitolab import write_cem_mitolab
 
@@ -225,6 +227,8 @@ def test_check_needs_no_torch_and_writes_nothing(data: Path, tmp_path: Path) -> 
         (["data.split.min_sources=7"], "runs out of sources"),
         (["data.size_px=30"], "multiple of 16"),
         (["model.name=resnet"], "unet2d"),
+        (["training.accumulate=9"], "each micro-batch needs at least one sample"),
+        (["training.save_every=often"], "'often' is no duration"),
     ],
 )
 def test_bad_input_is_one_sentence_and_exit_code_two(
@@ -237,6 +241,73 @@ def test_bad_input_is_one_sentence_and_exit_code_two(
         text = capsys.readouterr().err
         assert told in text
         assert "Traceback" not in text
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (["--device", "cuda"], "torch sees no CUDA device"),
+        (["--set", "training.parallel=ddp"], "set training.processes to 2 or more"),
+        (["--set", "training.best.metric=dise"], "Did you mean 'dice'"),
+    ],
+)
+def test_what_only_the_start_can_know_is_one_sentence_and_exit_code_two(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], more: Sequence[str], told: str
+) -> None:
+    if "cuda" in more and torch.cuda.is_available():
+        pytest.skip("there is one")
+    assert main(words(config_for(data, tmp_path), tmp_path / "run", *more)) == 2
+    text = capsys.readouterr().err
+    assert told in text
+    assert len(text.splitlines()) == 1
+    assert not (tmp_path / "run/train.csv").exists()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES])
+def test_a_checkpoint_that_cannot_be_written_ends_the_run_with_a_sentence_and_it_goes_on_later(
+    whole: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str], number: int,
+) -> None:  # fmt: skip
+    real = checkpoint_folder.write_whole
+
+    def refused(path: Path, content: bytes) -> None:
+        if "last_00000008" in str(path):
+            raise OSError(number, os.strerror(number), str(path))
+        real(path, content)
+
+    monkeypatch.setattr(checkpoint_folder, "write_whole", refused)
+    assert main(words(config_for(data, tmp_path), tmp_path / "run")) == 1
+    text = capsys.readouterr().err
+    assert os.strerror(number) in text
+    assert "The last checkpoint stays valid" in text
+    assert "Traceback" not in text
+    monkeypatch.undo()
+    assert main(words(config_for(data, tmp_path), tmp_path / "run")) == 0
+    assert "going on from step 4 of 12" in capsys.readouterr().out
+    assert same(weights_of(tmp_path / "run"), weights_of(whole))
+
+
+def test_short_training_takes_one_batch_of_each_part(data: Path, tmp_path: Path) -> None:
+    more = ["--set", "training.short_training=true"]
+    assert main(words(config_for(data, tmp_path, steps=1000), tmp_path / "run", *more)) == 0
+    assert [row["step"] for row in rows_of(tmp_path / "run/train.csv")] == ["1"]
+    pooled = next(row for row in rows_of(tmp_path / "run/test.csv") if row["source"] == "pooled")
+    assert int(pooled["images"]) <= 4
+
+
+def test_numerics_are_recorded_and_the_exact_switch_and_debug_change_no_bit_on_a_cpu(
+    whole: Path, data: Path, tmp_path: Path
+) -> None:
+    more = ["--set", "training.deterministic=true", "--set", "training.debug=true"]
+    try:
+        assert main(words(config_for(data, tmp_path), tmp_path / "run", *more)) == 0
+    finally:
+        torch.use_deterministic_algorithms(mode=False)
+        torch.autograd.set_detect_anomaly(mode=False)
+    told = json.loads((tmp_path / "run/provenance.json").read_text())["numerics"]
+    assert told["deterministic"] is True
+    assert told["tf32"] is False
+    assert same(weights_of(tmp_path / "run"), weights_of(whole))
 
 
 def test_check_tells_all_problems_at_once(
@@ -268,7 +339,17 @@ def test_a_diverging_run_ends_with_its_own_code_and_keeps_the_evidence(
     more = ["--set", "training.optimiser.lr=1e38", "--set", "training.optimiser.name=sgd"]
     assert main(words(config_for(data, tmp_path), tmp_path / "run", *more)) == 81
     assert "not finite" in capsys.readouterr().err
-    assert (tmp_path / "run/attempts/2/nan/batch.safetensors").exists()
+    kept = tmp_path / "run/attempts/2/nan"
+    batch = safetensors.torch.load_file(kept / "batch.safetensors")
+    assert batch.keys() >= {"image_B1HW", "label_BHW", "matrix_B33", "moved_B"}
+    before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    command = json.loads((kept / "about.json").read_text())["replay"]
+    assert command[:3] == ["python", "-m", "pkgs.student"]
+    assert main(command[3:]) == 0
+    told = capsys.readouterr().out
+    assert "The batch is the same, to the bit; not finite in it: nothing." in told
+    assert "Gradients that are not finite: student." in told
+    assert before == {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
 
 
 def test_one_batch_overfits(data: Path, tmp_path: Path) -> None:
