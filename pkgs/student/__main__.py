@@ -213,9 +213,10 @@ def _loader(train: Part, arguments: Arguments, config: StudentConfig, *, ranks: 
         train.cache,
         indices=train.numbers,
         seed=arguments.seed,
-        config=config.data.loader.model_copy(update={"debug": training.debug}),
+        config=config.data.loader,
         bad_file=arguments.folder.bad_samples if ranks.first else None,
         draws=steps_in(training.length, config=training, samples=len(train)) * training.batch_samples,
+        debug=training.debug,
     )
 
 

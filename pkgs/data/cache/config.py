@@ -51,8 +51,8 @@ class LoaderConfig(Section):
     """Who decodes and copies the next batches while the network works on this one."""
 
     kind: LoaderKind = "auto"
-    """`inline`: the training itself, when it asks. `thread`, `process`: helpers, ahead of it. `auto`:
-    one thread once every sample is in the cache, processes before that where much is left to decode. No kind
+    """`inline`: the training's own thread, one batch ahead. `thread`, `process`: helpers besides it. `auto`:
+    inline once every sample is in the cache, processes before that where much is left to decode. No kind
     changes a result."""
 
     workers: int = Field(default=0, ge=0)
@@ -67,6 +67,3 @@ class LoaderConfig(Section):
     bad_count: int = Field(default=100, ge=0)
     """It also stops beyond so many; the smaller of the two limits counts, but one sample may always be bad
     unless this is 0."""
-
-    debug: bool = False
-    """Whether the first bad sample is an error at once, with its traceback, instead of being replaced."""

@@ -100,6 +100,7 @@ class Loader:
         config: LoaderConfig | None = None,
         bad_file: Path | None = None,
         draws: int | None = None,
+        debug: bool = False,
     ) -> None:
         """Prepare nothing yet.
 
@@ -110,8 +111,9 @@ class Loader:
             config: Kind, helpers, limits.
             bad_file: Where bad samples are listed; those that stand there are not tried again.
             draws: How many draws the run has; nothing beyond is prepared.
+            debug: Whether the first bad sample is an error at once, instead of being replaced.
         """
-        self.cache, self.config, self.draws = cache, config or LoaderConfig(), draws
+        self.cache, self.config, self.draws, self.debug = cache, config or LoaderConfig(), draws, debug
         self._indices = np.asarray(indices, dtype=np.int64)
         self._order = DrawOrder(seed, count=len(self._indices))
         limit = limit_of(self.samples, share=self.config.bad_share, count=self.config.bad_count)
@@ -170,7 +172,7 @@ class Loader:
         if self.config.kind != "auto":
             return self.config.kind
         if self.cache.complete or self._helpers == 1:
-            return "thread"
+            return "inline"  # whoever asks may well run ahead in a thread of its own, as the training does
         if self._workers is not None:
             return "process"
         left = self.cache.missing(self._indices)
@@ -258,7 +260,7 @@ class Loader:
                 return index
 
     def _note(self, error: BadItemError) -> None:
-        if self.config.debug:
+        if self.debug:
             raise error
         sample = self.cache.sample(error.index)
         log.warning("bad sample id=%s: %s", sample.id, error)
