@@ -144,6 +144,7 @@ def _join(
     from pkgs.foundation.seeds import Purpose, derive  # noqa: PLC0415
     from pkgs.models.catalog import build_student  # noqa: PLC0415
     from pkgs.student.step import Student  # noqa: PLC0415
+    from pkgs.training.ema import Ema  # noqa: PLC0415
     from pkgs.training.loop import Loop  # noqa: PLC0415
     from pkgs.training.numerics import cannot_obey, set_numerics  # noqa: PLC0415
     from pkgs.training.ranks import without_effect  # noqa: PLC0415

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 import random
-import signal
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from pkgs.training.loop import Loop
 from pkgs.training.stop import Stopped
+from tests.builders.kills import killed_at
 from tests.builders.lines import flat, last_rows, line_config, line_loop
 
 STEPS = 6
@@ -54,46 +53,6 @@ def assert_same(folder: Path, whole: Path) -> None:
         assert files[0] == files[1]
 
 
-def killed_at(event: int, folder: Path) -> bool:
-    """Run in a process that kills itself before its `event`-th act; say whether it came to that."""
-    child = os.fork()
-    if child:
-        _, status = os.waitpid(child, 0)
-        assert os.WIFSIGNALED(status) or os.waitstatus_to_exitcode(status) == 0
-        return os.WIFSIGNALED(status)
-    try:
-        _count_acts(event)
-        run(folder)
-    except BaseException:  # noqa: BLE001 - the child must never come back into pytest
-        os._exit(1)
-    os._exit(0)
-
-
-def _count_acts(event: int) -> None:
-    left = event
-
-    def deadly(real: Callable[..., object]) -> Callable[..., object]:
-        def act(*words: object, **named: object) -> object:
-            nonlocal left
-            left -= 1
-            if left < 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return real(*words, **named)
-
-        return act
-
-    for verb in ("train_step", "log", "validate", "save", "save_if_due"):
-        setattr(Loop, verb, deadly(getattr(Loop, verb)))
-    for owner, name in (
-        (os, "fsync"),
-        (os, "write"),
-        (Path, "replace"),
-        (Path, "symlink_to"),
-        (Path, "mkdir"),
-    ):
-        setattr(owner, name, deadly(getattr(owner, name)))
-
-
 @pytest.mark.parametrize("at", range(1, STEPS + 1))
 def test_a_run_stopped_at_any_step_ends_as_one_that_was_not(tmp_path: Path, whole: Path, at: int) -> None:
     loop, method = line_loop(tmp_path, line_config(**SETTINGS), second=second())
@@ -114,7 +73,7 @@ def test_a_run_stopped_at_any_step_ends_as_one_that_was_not(tmp_path: Path, whol
 def test_a_run_killed_with_sigkill_between_two_acts_ends_as_one_that_was_not(
     tmp_path: Path, whole: Path, event: int
 ) -> None:
-    assert killed_at(event, tmp_path)
+    assert killed_at(event, lambda: run(tmp_path))
     run(tmp_path)
     assert_same(tmp_path, whole)
 
@@ -124,7 +83,7 @@ def test_a_hundred_random_kills_one_after_the_other_change_nothing(tmp_path: Pat
     chance = random.Random(1)  # noqa: S311 - no secret
     for number in range(10):
         folder = tmp_path / str(number)
-        kills = sum(killed_at(chance.randrange(110), folder) for _ in range(10))
+        kills = sum(killed_at(chance.randrange(110), partial(run, folder)) for _ in range(10))
         assert kills > 3
         run(folder)
         assert_same(folder, whole)
