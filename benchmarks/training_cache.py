@@ -20,9 +20,9 @@ import torch
 from torch import Tensor
 
 from benchmarks.side_by_side import Measured
-from pkgs.data.cache.cache import open_cache
 from pkgs.data.cache.config import CacheConfig, LoaderConfig, LoaderKind
 from pkgs.data.cache.loader import Loader
+from pkgs.data.cache.opening import open_cache
 from pkgs.data.items import ArraySpec, Header, Item, Sample
 
 SHAPE: Final = (2, 224, 224)

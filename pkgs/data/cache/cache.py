@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Self, final
 
@@ -13,97 +12,25 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pkgs.data.cache.config import GIB, CacheConfig, Mode
+from pkgs.data.cache.blueprint import FULL
+from pkgs.data.cache.config import Mode
 from pkgs.data.cache.counters import Counters, Stats
 from pkgs.data.cache.device import DoesNotFitError, Resident, make_resident
-from pkgs.data.cache.filling import fill_all
-from pkgs.data.cache.layout import lay_out
-from pkgs.data.cache.packed_file import FULL, Blueprint, digest_of, marks
-from pkgs.data.cache.recipe import BadItemError, Recipe
-from pkgs.data.cache.room import NoPlaceError, Room
-from pkgs.data.cache.shelf import Shelf
-from pkgs.data.cache.sources import Sources, collect
+from pkgs.data.cache.filling import Tick, silent
+from pkgs.data.cache.packed_file import digest_of, marks
+from pkgs.data.cache.recipe import Recipe
 from pkgs.data.cache.stores import Chosen, PackedStore, SourceStore
 from pkgs.data.cache.texts import Texts
 from pkgs.data.cache.windows import cut
-from pkgs.data.cache.workers import usable_cores
-from pkgs.data.items import Array, DataError, Header, Kind, Preparation, Reader, Sample
+from pkgs.data.items import Array, DataError, Header, Kind, Sample
 
 log = logging.getLogger(__name__)
 Indices = Sequence[int] | NDArray[np.int64]
-Tick = Callable[[int, int], None]
 
 WIDER: Final[Mapping[torch.dtype, torch.dtype]] = {
     torch.uint16: torch.int32, torch.uint32: torch.int64,
 }  # fmt: skip
 """torch can neither add nor index these; the file keeps them as they are."""
-
-
-def _silent(done: int, total: int) -> None:
-    """Beat no heart."""
-
-
-def open_cache(  # noqa: PLR0913 - all by name
-    reader: Reader,
-    samples: Sequence[Sample],
-    *,
-    root: Path,
-    preparations: Sequence[Preparation] = (),
-    config: CacheConfig | None = None,
-    device: torch.device | None = None,
-    workers: int = 0,
-    tick: Tick = _silent,
-    room: Room | None = None,
-) -> Cache:
-    """Open the cache of `samples`; the first job on a machine makes its file, all others find it.
-
-    Give all samples of a data set, not those of one part of a split: then every split shares one file, and a
-    part is a list of numbers.
-
-    Args:
-        reader: Decodes.
-        samples: In the order that gives them their numbers.
-        root: The data set's folder; moved as a whole, it keeps its cache.
-        preparations: Deterministic changes, in this order, before an item is kept.
-        config: Mode, folder and limits.
-        device: Where mode `device` keeps them; elsewhere without meaning.
-        workers: Processes of mode `pre_cache`; 0: one per core of the job.
-        tick: Called with (done, of how many) while headers are read and items are made, for a heartbeat.
-        room: What is asked of the machine; for tests.
-
-    Raises:
-        DataError: If there is no sample, ids are double, or samples hold different arrays.
-    """
-    config = config or CacheConfig()
-    recipe = Recipe(reader, tuple(preparations), root=str(root), test_nan_inf=config.test_nan_inf)
-    sources, digest = collect(samples, root=root, key_by=config.key_by)
-    counters = Counters()
-    store: PackedStore | SourceStore = SourceStore(recipe, sources, counters=counters)
-    mode: Mode = "disk"
-    if config.mode != "disk":
-        shelf = Shelf(
-            config.place(),
-            budget_bytes=int(config.budget_gib * GIB),
-            keep_free_bytes=int(config.keep_free_gib * GIB),
-            room=room or Room(),
-        )
-        try:
-            key = recipe.key(digest)
-            file = shelf.obtain(
-                key,
-                draw=lambda: _draw(recipe, sources, samples=samples, key=key, boot=shelf.boot, tick=tick),
-                tick=lambda: tick(0, len(samples)),
-            )
-            store, mode = PackedStore(shelf, recipe, file=file, counters=counters), "live_cache"
-        except NoPlaceError as error:
-            log.warning("%s", error)
-    if config.mode == "pre_cache" and isinstance(store, PackedStore):
-        fill_all(store, workers=workers or usable_cores(), tick=tick)
-        mode = "pre_cache"
-    cache = Cache(store, mode=mode, recipe=recipe, counters=counters)
-    if config.mode == "device":
-        cache.move_to(device or torch.device("cpu"), tick=tick)
-    return cache
 
 
 @final
@@ -246,7 +173,7 @@ class Cache:
         """Return hits, misses, bytes and seconds of decoding, of all processes that have a copy."""
         return self.counters.total()
 
-    def move_to(self, device: torch.device, *, tick: Tick = _silent) -> None:
+    def move_to(self, device: torch.device, *, tick: Tick = silent) -> None:
         """Keep all items on `device` from now on; a warning where they do not fit."""
         try:
             self._resident = make_resident(self.store, device=device, tick=tick)
@@ -288,25 +215,6 @@ class Cache:
         if len(wrong):
             raise IndexError(f"No sample {wrong[0]}; they are numbered from 0 to {len(self) - 1}.")
         return chosen
-
-
-def _draw(  # noqa: PLR0913 - all by name
-    recipe: Recipe, sources: Sources, *, samples: Sequence[Sample], key: str, boot: str, tick: Tick
-) -> Blueprint:
-    """Read all headers and give every array its place."""
-    headers: list[Header | None] = []
-    first: BadItemError | None = None
-    for number, sample in enumerate(samples):
-        try:
-            headers.append(recipe.plan(sample))
-        except BadItemError as error:
-            headers.append(None)
-            first = first or error
-        tick(number + 1, len(samples))
-    if first is not None and not any(headers):
-        raise first
-    refused = np.array([header is None for header in headers], dtype=np.bool_)
-    return Blueprint(key, boot, lay_out(headers), sources, refused)
 
 
 def to_tensors(rows: Mapping[str, Array]) -> dict[str, Tensor]:

@@ -8,15 +8,17 @@ from typing import Final
 
 import numpy as np
 
-from pkgs.data.cache.packed_file import EMPTY
+from pkgs.data.cache.blueprint import EMPTY
 from pkgs.data.cache.stores import Chosen, PackedStore
 from pkgs.data.cache.workers import WORTH_PROCESSES, Workers, fill_chunk
 
+Tick = Callable[[int, int], None]
+"""Told how many are done, and of how many."""
 CHUNK: Final = 16
 """Items between two beats of the heart."""
 
 
-def fill_all(store: PackedStore, *, workers: int, tick: Callable[[int, int], None]) -> None:
+def fill_all(store: PackedStore, *, workers: int, tick: Tick) -> None:
     """Make every item that is missing. A bad one is left out: it is told at its first use.
 
     Args:
@@ -34,6 +36,10 @@ def fill_all(store: PackedStore, *, workers: int, tick: Callable[[int, int], Non
     for count in _alone(store, chunks) if alone else _together(store, chunks, workers):
         total += count
         tick(total, len(missing))
+
+
+def silent(done: int, total: int) -> None:
+    """Beat no heart."""
 
 
 def _alone(store: PackedStore, chunks: list[Chosen]) -> Iterator[int]:

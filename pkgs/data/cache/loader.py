@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self, final
+from typing import Any, Self, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,17 +22,15 @@ from torch import Tensor
 from pkgs.data.cache.bad_samples import BadSamples, TooManyBadError, limit_of
 from pkgs.data.cache.cache import Cache, to_tensors
 from pkgs.data.cache.config import LoaderConfig, LoaderKind
+from pkgs.data.cache.draw_order import DrawOrder
 from pkgs.data.cache.recipe import BadItemError, where
 from pkgs.data.cache.stores import PackedStore, SourceStore
 from pkgs.data.cache.texts import Texts
 from pkgs.data.cache.workers import WORTH_PROCESSES, Workers, usable_cores
-from pkgs.data.draws import order
 from pkgs.data.items import Array
 
 log = logging.getLogger(__name__)
 
-KEPT_ORDERS: Final = 2
-"""Epochs whose order is remembered: a batch may reach into the next one."""
 Chosen = NDArray[np.int64]
 
 
@@ -58,33 +56,6 @@ class Work:
 
     futures: tuple[Future[Any], ...]
     finish: Callable[[], Fetched]
-
-
-@final
-class DrawOrder:
-    """The entries of all epochs, one behind the other; the order of an epoch is made once."""
-
-    def __init__(self, seed: int, *, count: int) -> None:
-        self.seed, self.count = seed, count
-        self._orders: dict[int, Chosen] = {}
-
-    def __getitem__(self, draws: range) -> Chosen:
-        """Return the entries of neighbouring draws."""
-        parts, start = [], draws.start
-        while start < draws.stop:
-            epoch, entry = divmod(start, self.count)
-            part = self._epoch(epoch)[entry : entry + draws.stop - start]
-            parts.append(part)
-            start += len(part)
-        return np.concatenate(parts)
-
-    def _epoch(self, epoch: int) -> Chosen:
-        known = self._orders.get(epoch)
-        if known is None:
-            known = order(self.seed, epoch, count=self.count)
-            kept = sorted({*self._orders, epoch})[-KEPT_ORDERS:]
-            self._orders = {e: self._orders.get(e, known) for e in kept}  # replaced whole: threads read it
-        return known
 
 
 @final

@@ -13,97 +13,24 @@ an error; a write into the map would be SIGBUS.
 from __future__ import annotations
 
 import fcntl
-import json
 import mmap
 import os
-import struct
 import zlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from hashlib import blake2b
-from pathlib import Path
 from typing import Any, Final, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pkgs.data.cache.layout import ALIGN, PAGE, Layout, Row
+from pkgs.data.cache.blueprint import DIGEST_BYTES, FULL
+from pkgs.data.cache.header import BadFileError, flat, read_header, write_at
+from pkgs.data.cache.layout import Layout, Row
 from pkgs.data.cache.sources import Sources
 from pkgs.data.items import IGNORE, Array, Item
 
-MAGIC: Final = b"QMCACHE1"
-_FRONT: Final = struct.Struct("<8sQI")
-EMPTY, FULL, REFUSED = 0, 1, 2
-"""States of an item: to be made, made, and not to be made: its source is damaged."""
-DIGEST_BYTES: Final = 8
 SYNC_EVERY_BYTES: Final = 2**30
 """A filler hands its data to the disk this often, so that sealing does not stall for all of it at once."""
-
-
-class BadFileError(Exception):
-    """A packed file that is damaged, of another key, or of another boot."""
-
-
-@dataclass(frozen=True, slots=True)
-class Blueprint:
-    """All that is known of a packed file before it exists."""
-
-    key: str
-    boot: str
-    layout: Layout
-    sources: Sources
-    refused: NDArray[np.bool_]
-    """[N] which items have an unreadable header."""
-
-    def front(self) -> tuple[bytes, dict[str, NDArray[Any]], int]:
-        """Return header, index by name, and the size of the whole file."""
-        index = {f"layout.{name}": array for name, array in self.layout.arrays().items()}
-        index |= {f"sources.{name}": array for name, array in self.sources.arrays().items()}
-        count, arrays = len(self.layout), len(self.layout.names)
-        changing = {
-            "states": ("|u1", (count,)),
-            "digests": ("|u1", (count, arrays, DIGEST_BYTES)),
-            "marked": ("<i8", (count, arrays, 2)),
-        }
-        forms = {name: (array.dtype.str, array.shape) for name, array in index.items()} | changing
-        sections, end, index_end = {}, 0, 0
-        for name, (dtype, shape) in forms.items():
-            sections[name] = (end, dtype, shape)
-            end += -(-int(np.dtype(dtype).itemsize * np.prod(shape, dtype=np.int64)) // ALIGN) * ALIGN
-            index_end = end if name in index else index_end
-        words = {
-            "key": self.key, "boot": self.boot, "sections": sections, "index_bytes": index_end,
-            "index_crc": _crc(index, sections, index_end), "data": -(-end // PAGE) * PAGE,
-            **self.layout.words(),
-        }  # fmt: skip
-        text = json.dumps(words).encode()
-        front = _FRONT.pack(MAGIC, len(text), zlib.crc32(text)) + text
-        front += bytes(-len(front) % PAGE)
-        return front, index, len(front) + int(words["data"]) + self.layout.nbytes
-
-
-def create(path: Path, blueprint: Blueprint, *, reserve: Callable[[int, int], None]) -> int:
-    """Write an empty packed file and return its descriptor, locked exclusively.
-
-    Raises:
-        OSError: If there is no room or no permission; nothing is left then.
-    """
-    front, index, nbytes = blueprint.front()
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        reserve(descriptor, nbytes)
-        _write(descriptor, front, at=0)
-        sections = json.loads(front[_FRONT.size :].rstrip(b"\0"))["sections"]
-        for name, array in index.items():
-            _write(descriptor, array.tobytes(), at=len(front) + sections[name][0])
-        states = np.where(blueprint.refused, REFUSED, EMPTY).astype(np.uint8)
-        _write(descriptor, states.tobytes(), at=len(front) + sections["states"][0])
-    except BaseException:
-        path.unlink(missing_ok=True)
-        os.close(descriptor)
-        raise
-    return descriptor
 
 
 @final
@@ -118,7 +45,7 @@ class PackedFile:
         """
         self.descriptor, self.writable = descriptor, writable
         try:
-            words, start = _header(descriptor)
+            words, start = read_header(descriptor)
             self.key, self.boot = str(words["key"]), str(words["boot"])
             self._map = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
             self._bytes = np.frombuffer(self._map, dtype=np.uint8)
@@ -167,14 +94,14 @@ class PackedFile:
         written = 0
         for number, name in enumerate(self.layout.names):
             array = item[name]
-            _write(
-                self.descriptor, _flat(array).data, at=self._data + int(self.layout.offsets[index, number])
+            write_at(
+                self.descriptor, flat(array).data, at=self._data + int(self.layout.offsets[index, number])
             )
             digests[number] = np.frombuffer(digest_of(array), dtype=np.uint8)
             marked[number] = marks(array) if self.layout.kinds[number] == "label" else (0, 0)
             written += array.nbytes
-        _write(self.descriptor, digests.tobytes(), at=self._at["digests"] + index * digests.nbytes)
-        _write(self.descriptor, marked.tobytes(), at=self._at["marked"] + index * marked.nbytes)
+        write_at(self.descriptor, digests.tobytes(), at=self._at["digests"] + index * digests.nbytes)
+        write_at(self.descriptor, marked.tobytes(), at=self._at["marked"] + index * marked.nbytes)
         self.mark(index, FULL)
         self._unsynced += written
         if self._unsynced >= SYNC_EVERY_BYTES:
@@ -184,7 +111,7 @@ class PackedFile:
 
     def mark(self, index: int, state: int) -> None:
         """Set the state of one item, after everything that it vouches for."""
-        _write(self.descriptor, bytes([state]), at=self._at["states"] + index)
+        write_at(self.descriptor, bytes([state]), at=self._at["states"] + index)
 
     def refuse_other_form(self, index: int, item: Item) -> None:
         """Raise ValueError unless the item has the arrays, dtypes and shapes that its header promised."""
@@ -253,7 +180,7 @@ class PackedFile:
 def digest_of(array: Array) -> bytes:
     """Return 8 bytes that depend on dtype, shape and every value."""
     digest = blake2b(f"{array.dtype.str}{array.shape}".encode(), digest_size=DIGEST_BYTES)
-    digest.update(_flat(array).data)
+    digest.update(flat(array).data)
     return digest.digest()
 
 
@@ -263,41 +190,5 @@ def marks(label: Array) -> tuple[int, int]:
     return int(np.count_nonzero((label > 0) & judged)), int(np.count_nonzero(judged))
 
 
-def _flat(array: Array) -> NDArray[np.uint8]:
-    return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-
-
-def _header(descriptor: int) -> tuple[dict[str, Any], int]:
-    front = os.pread(descriptor, _FRONT.size, 0)
-    if len(front) < _FRONT.size or front[:8] != MAGIC:
-        raise BadFileError("it does not begin like a packed file")
-    _, length, crc = _FRONT.unpack(front)
-    size = os.fstat(descriptor).st_size
-    text = os.pread(descriptor, min(length, size), _FRONT.size)
-    if len(text) != length or zlib.crc32(text) != crc:
-        raise BadFileError("its header is damaged")
-    words: dict[str, Any] = json.loads(text)
-    start = -(-(_FRONT.size + length) // PAGE) * PAGE
-    expected = start + int(words["data"]) + int(words["nbytes"])
-    if size != expected:
-        raise BadFileError(f"it has {size} bytes; expected {expected}")
-    return words, start
-
-
-def _crc(index: Mapping[str, NDArray[Any]], sections: Mapping[str, Any], nbytes: int) -> int:
-    whole = np.zeros(nbytes, dtype=np.uint8)
-    for name, array in index.items():
-        at = sections[name][0]
-        whole[at : at + array.nbytes] = _flat(array)
-    return zlib.crc32(whole.data)
-
-
 def _below(arrays: Mapping[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
-
-
-def _write(descriptor: int, data: bytes | memoryview, *, at: int) -> None:
-    rest = memoryview(data)
-    while rest:
-        done = os.pwrite(descriptor, rest, at)
-        rest, at = rest[done:], at + done

@@ -17,7 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from pkgs.data.cache.packed_file import BadFileError, Blueprint, PackedFile, create
+from pkgs.data.cache.blueprint import Blueprint, create
+from pkgs.data.cache.header import BadFileError
+from pkgs.data.cache.packed_file import PackedFile
 from pkgs.data.cache.room import NETWORK, NoPlaceError, Room, readable
 from pkgs.foundation.files import sync_folder
 

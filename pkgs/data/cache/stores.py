@@ -13,8 +13,9 @@ from typing import Any, Final, Protocol, final
 import numpy as np
 from numpy.typing import NDArray
 
+from pkgs.data.cache.blueprint import EMPTY, FULL, REFUSED
 from pkgs.data.cache.counters import Counters, Stats
-from pkgs.data.cache.packed_file import EMPTY, FULL, REFUSED, PackedFile
+from pkgs.data.cache.packed_file import PackedFile
 from pkgs.data.cache.recipe import BadItemError, Recipe, where
 from pkgs.data.cache.shelf import Shelf
 from pkgs.data.cache.sources import Sources

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 import torch
 
-from pkgs.data.cache.cache import Cache, open_cache
+from pkgs.data.cache.cache import Cache
 from pkgs.data.cache.config import CacheConfig
+from pkgs.data.cache.opening import open_cache
 from pkgs.data.cache.recipe import BadItemError
 from pkgs.data.items import DataError, Header, Item, Sample
 from tests.builders.caches import same, small

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pkgs.data.cache.cache import Cache, open_cache
-from pkgs.data.cache.packed_file import FULL
+from pkgs.data.cache.blueprint import FULL
+from pkgs.data.cache.cache import Cache
+from pkgs.data.cache.opening import open_cache
 from pkgs.data.cache.stores import PackedStore
 from tests.builders.caches import same, small
 from tests.builders.forks import die_at_write, end_of, fork

@@ -14,9 +14,11 @@ import pytest
 import torch
 
 from pkgs.data.cache.bad_samples import BadSamples, TooManyBadError, limit_of
-from pkgs.data.cache.cache import Cache, open_cache
+from pkgs.data.cache.cache import Cache
 from pkgs.data.cache.config import LoaderConfig, LoaderKind
-from pkgs.data.cache.loader import DrawOrder, Loader, in_order
+from pkgs.data.cache.draw_order import DrawOrder
+from pkgs.data.cache.loader import Loader, in_order
+from pkgs.data.cache.opening import open_cache
 from pkgs.data.cache.recipe import BadItemError
 from pkgs.data.cache.workers import DeadWorkerError
 from pkgs.data.draws import draw_indices

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from pkgs.data.cache.cache import Cache, open_cache
-from pkgs.data.cache.packed_file import MAGIC
+from pkgs.data.cache.cache import Cache
+from pkgs.data.cache.header import MAGIC
+from pkgs.data.cache.opening import open_cache
 from pkgs.data.cache.room import NETWORK, Room, filesystem_of, free_memory
 from pkgs.data.cache.shelf import Shelf
 from tests.builders.caches import same, small
@@ -228,7 +229,7 @@ def test_an_unsealed_file_of_another_boot_is_discarded(
 ) -> None:
     with opened(root, tmp_path / "c") as cache:
         cache.gather(range(5))
-    monkeypatch.setattr("pkgs.data.cache.cache.Shelf", lambda *a, **k: Shelf(*a, **k, boot="another"))
+    monkeypatch.setattr("pkgs.data.cache.opening.Shelf", lambda *a, **k: Shelf(*a, **k, boot="another"))
     with opened(root, tmp_path / "c") as cache:
         cache.gather(range(12))
         assert (cache.mode, cache.stats().misses) == ("live_cache", 12)
@@ -237,7 +238,7 @@ def test_an_unsealed_file_of_another_boot_is_discarded(
 
 def test_a_sealed_file_survives_a_boot(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     filled(root, tmp_path / "c", by=0)
-    monkeypatch.setattr("pkgs.data.cache.cache.Shelf", lambda *a, **k: Shelf(*a, **k, boot="another"))
+    monkeypatch.setattr("pkgs.data.cache.opening.Shelf", lambda *a, **k: Shelf(*a, **k, boot="another"))
     with opened(root, tmp_path / "c") as cache:
         cache.gather(range(12))
         assert cache.stats().misses == 0

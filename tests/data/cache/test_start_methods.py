@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pkgs.data.cache.cache import open_cache
 from pkgs.data.cache.filling import CHUNK, fill_all
+from pkgs.data.cache.opening import open_cache
 from pkgs.data.cache.stores import PackedStore
 from pkgs.data.cache.workers import WORTH_PROCESSES, usable_cores
 from tests.builders.caches import same, small
