@@ -41,6 +41,8 @@ class Plan:
     """Of the result."""
     offsets_px: Tensor | None
     """Further way of each pixel in the source, [B, D, *size], x first; from an elastic field."""
+    bent_B: NDArray[np.bool_]
+    """Which samples have such a way: what happens to the others must not depend on their neighbours."""
     outside: float | None
     """Value of linear tensors outside of the source; None: reflect."""
     outside_label: int
@@ -59,8 +61,7 @@ def gather(
     if not len(plan.which):
         return
     sides: Sides = tuple((linear[0] if linear else labels[0])[0].shape[-len(plan.size) :])
-    per_thread = partial(_Worker.fill_share, linear, labels, plan=plan, sides=sides)
-    share(per_thread, plan.which)
+    share(partial(_fill, _Job(linear, labels, plan, sides, _Lines(plan, sides))), plan.which)
 
 
 def share(work: Callable[[NDArray[np.int64]], None], items: NDArray[np.int64]) -> None:
@@ -115,18 +116,31 @@ class _Scratch:
         self.spare = [torch.empty(pixels) for _ in range(dimensions)]
 
 
-class _Worker:
-    """Fills a share of the samples, with buffers of its own."""
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What all threads of one call share."""
 
-    def __init__(
-        self,
-        linear: Sequence[tuple[Tensor, Tensor]],
-        labels: Sequence[tuple[Tensor, Tensor]],
-        *,
-        plan: Plan,
-        sides: Sides,
-    ) -> None:
-        self.plan, self.sides = plan, sides
+    linear: Sequence[tuple[Tensor, Tensor]]
+    labels: Sequence[tuple[Tensor, Tensor]]
+    plan: Plan
+    sides: Sides
+    lines: _Lines
+
+
+def _fill(job: _Job, samples: NDArray[np.int64]) -> None:
+    """Fill a share of the samples; runs in a thread of its own."""
+    with torch.no_grad():
+        worker = _Worker(job)
+        for sample in samples.tolist():
+            worker.fill(sample)
+
+
+class _Worker:
+    """Fills samples one after another, with buffers of its own."""
+
+    def __init__(self, job: _Job) -> None:
+        plan, sides = job.plan, job.sides
+        self.plan, self.sides, self.lines = plan, sides, job.lines
         self.dimensions, self.width = len(sides), plan.size[-1]
         rows = prod(plan.size[:-1])
         blocks = -(-rows // max(1, (GRAIN - 1) // self.width))
@@ -134,47 +148,33 @@ class _Worker:
         self.starts = range(0, rows, self.height)
         self.linear = [
             (source, target, _Table(source.shape[1], sides, dtype=torch.float32, fill=plan.outside))
-            for source, target in linear
+            for source, target in job.linear
         ]
         self.labels = [
             (source, target, _Table(1, sides, dtype=source.dtype, fill=plan.outside_label))
-            for source, target in labels
+            for source, target in job.labels
         ]
         lengths = {min(self.height, rows - start) for start in self.starts}
         self.scratch = {length: _Scratch(self.dimensions, length, self.width) for length in lengths}
         self.rows = rows
 
-    @classmethod
-    def fill_share(
-        cls,
-        linear: Sequence[tuple[Tensor, Tensor]],
-        labels: Sequence[tuple[Tensor, Tensor]],
-        samples: NDArray[np.int64],
-        *,
-        plan: Plan,
-        sides: Sides,
-    ) -> None:
-        with torch.no_grad():
-            worker = cls(linear, labels, plan=plan, sides=sides)
-            for sample in samples.tolist():
-                worker.fill(sample)
-
     def fill(self, sample: int) -> None:
         for source, _, table in (*self.linear, *self.labels):
             table.load(source[sample])
-        lines = _Lines(self.plan.matrix_BEE[sample], sides=self.sides, size=self.plan.size)
-        offsets = self.plan.offsets_px
+        offsets = self.plan.offsets_px if self.plan.bent_B[sample] else None
         for start in self.starts:
             stop = min(start + self.height, self.rows)
             scratch = self.scratch[stop - start]
-            lines.places(scratch, start, stop)
+            self.lines.places(sample, scratch, start, stop)
             if offsets is not None:
                 for axis, grid in enumerate(scratch.grid):
                     grid.add_(offsets[sample, axis].view(self.rows, self.width)[start:stop])
             span = slice(start * self.width, stop * self.width)
             self.take_labels(sample, span, scratch)
             if self.linear:
-                self.interpolate(sample, span, scratch, far=lines.far or offsets is not None)
+                self.interpolate(
+                    sample, span, scratch, far=bool(self.lines.far[sample]) or offsets is not None
+                )
 
     def take_labels(self, sample: int, span: slice, scratch: _Scratch) -> None:
         """Read the nearest pixel; a place beyond an edge is clamped into the padding."""
@@ -237,36 +237,39 @@ def _blend(  # noqa: PLR0913 - a recursion
 
 
 class _Lines:
-    """Places in the source as sums of a number per row and one per column: p = 1 + index + 1/2."""
+    """Places in the source as sums of a number per row and one per column: p = 1 + index + 1/2.
 
-    def __init__(self, matrix_EE: Numbers, *, sides: Sides, size: Sides) -> None:
-        dimensions = len(sides)
+    Worked out for all samples together, in double precision; what a sample gets depends on itself alone.
+    """
+
+    def __init__(self, plan: Plan, sides: Sides) -> None:
+        dimensions, matrix = len(sides), plan.matrix_BEE
         half = np.array(sides[::-1]) / 2
-        numerators = half[:, None] * (matrix_EE[:-1] + matrix_EE[-1])  # edge to edge becomes 0 .. side
-        self.projective = bool(np.any(matrix_EE[-1] != np.eye(dimensions + 1)[-1]))
-        if not self.projective:
-            numerators[:, -1] += 1  # 1 more: the padding
-        forms = np.vstack([numerators, matrix_EE[-1:]]) if self.projective else numerators
-        axes = [(2 * np.arange(side) + 1) / side - 1 for side in size[::-1]]  # of the result, x first
-        rows = forms[:, -1].reshape(-1, *(1 for _ in size[1:]))
+        forms = np.concatenate([half[:, None] * (matrix[:, :-1] + matrix[:, -1:]), matrix[:, -1:]], axis=1)
+        self.projective = (matrix[:, -1] != np.eye(dimensions + 1)[-1]).any(axis=1)
+        self.far = self.projective | self._far(forms[:, :-1], half)
+        forms[~self.projective, :-1, -1] += 1  # 1 more: the padding; where one divides, it comes after
+        axes = [(2 * np.arange(side) + 1) / side - 1 for side in plan.size[::-1]]  # of the result, x first
+        rows = forms[:, :, -1].reshape(*forms.shape[:2], *(1 for _ in plan.size[1:]))
         for axis in range(1, dimensions):
-            along = tuple(size[-1 - axis] if other == axis else 1 for other in range(dimensions - 1, 0, -1))
-            rows = rows + (forms[:, axis, None] * axes[axis]).reshape(-1, *along)
-        self.rows = torch.from_numpy(rows.reshape(len(forms), -1, 1).astype(np.float32))
-        self.columns = torch.from_numpy((forms[:, 0, None] * axes[0]).astype(np.float32))
-        self.far = self.projective or self._far(numerators, half)
+            along = (plan.size[-1 - axis] if other == axis else 1 for other in range(dimensions - 1, 0, -1))
+            rows = rows + (forms[:, :, axis, None] * axes[axis]).reshape(*forms.shape[:2], *along)
+        self.rows = torch.from_numpy(rows.reshape(*forms.shape[:2], -1, 1).astype(np.float32))
+        self.columns = torch.from_numpy((forms[:, :, 0, None] * axes[0]).astype(np.float32))
 
     @staticmethod
-    def _far(numerators: Numbers, half: Numbers) -> bool:
+    def _far(forms: Numbers, half: Numbers) -> NDArray[np.bool_]:
         """Whether a corner lies so far outside that one mirror image is not enough."""
         corners = np.array([[*corner, 1] for corner in product((-1, 1), repeat=len(half))])
-        places = corners @ numerators.T - 1
-        return bool((places < -2 * half).any() or (places > 6 * half).any())
+        places = forms @ corners.T
+        beyond = (places < -2 * half[:, None]) | (places > 6 * half[:, None])
+        return np.asarray(beyond.any(axis=(1, 2)))
 
-    def places(self, scratch: _Scratch, start: int, stop: int) -> None:
+    def places(self, sample: int, scratch: _Scratch, start: int, stop: int) -> None:
+        rows, columns = self.rows[sample, :, start:stop], self.columns[sample]
         for axis, grid in enumerate(scratch.grid):
-            torch.add(self.rows[axis, start:stop], self.columns[axis], out=grid)
-        if self.projective:
-            below = self.rows[-1, start:stop] + self.columns[-1]
+            torch.add(rows[axis], columns[axis], out=grid)
+        if self.projective[sample]:
+            below = rows[-1] + columns[-1]
             for grid in scratch.grid:
                 grid.div_(below).add_(1)

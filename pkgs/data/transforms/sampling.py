@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -26,7 +27,7 @@ def resample(  # noqa: PLR0913 - all by name
     kinds: Kinds,
     *,
     matrix_BEE: NDArray[np.float64],
-    offsets_px: Tensor | None = None,
+    field_BDP: NDArray[np.float64] | None = None,
     size: Sides | None = None,
     outside: float | None = None,
     outside_label: int = IGNORE,
@@ -37,7 +38,8 @@ def resample(  # noqa: PLR0913 - all by name
         batch: Tensors by name; those that `kinds` does not name, and vectors, pass as they are.
         kinds: What each tensor means, and so how it is interpolated.
         matrix_BEE: From the place in the result to the place in the source, see `matrices`.
-        offsets_px: Further way in the source, in its pixels, [B, D, *size], x first.
+        field_BDP: Further way in the source, in its pixels, at the points of a coarse grid from corner to
+            corner, [B, D, points, ...], x first; linear in between.
         size: Sides of the result; None: those of the source.
         outside: Value of images outside of the source; None: they are reflected at the border.
         outside_label: Value of labels outside of the source.
@@ -50,18 +52,19 @@ def resample(  # noqa: PLR0913 - all by name
     _check(batch, spatial, matrix_BEE, sides, outside_label=outside_label)
     size = size or sides
     targets = {name: _target(batch[name], size) for name in spatial}
-    exact = signed_permutations(matrix_BEE) & (size == sides) & (offsets_px is None)
+    bent: NDArray[np.bool_] = np.zeros(len(matrix_BEE), dtype=bool)
+    if field_BDP is not None:
+        bent = np.asarray(field_BDP.reshape(len(bent), -1).any(axis=1))
+    exact = signed_permutations(matrix_BEE) & (size == sides) & ~bent
     with torch.no_grad():
         for name in spatial if exact.any() else ():
             reorient_some(batch[name], targets[name], matrix_BEE=matrix_BEE, which=np.flatnonzero(exact))
         moved = np.flatnonzero(~exact)
         if len(moved):
-            _interpolate(
-                batch,
-                spatial,
-                targets,
-                plan=Plan(moved, matrix_BEE, size, offsets_px, outside, outside_label),
-            )
+            device = targets[next(iter(targets))].device
+            offsets = _dense(field_BDP, size, device) if field_BDP is not None and bent.any() else None
+            plan = Plan(moved, matrix_BEE, size, offsets, bent, outside, outside_label)
+            _interpolate(batch, spatial, targets, plan=plan)
     return {**batch, **targets}
 
 
@@ -87,6 +90,13 @@ def _interpolate(batch: Tensors, kinds: Kinds, targets: dict[str, Tensor], *, pl
         if kind == "soft":  # rounding leaves their sums beside 1
             shares = targets[name][which]
             targets[name][which] = shares / shares.sum(dim=1, keepdim=True)
+
+
+def _dense(field_BDP: NDArray[np.float64], size: Sides, device: torch.device) -> Tensor:
+    """Return the coarse field at every pixel of the result."""
+    mode = "bilinear" if len(size) == 2 else "trilinear"
+    coarse = torch.from_numpy(field_BDP).float().to(device)
+    return F.interpolate(coarse, size=size, mode=mode, align_corners=True)
 
 
 def _target(source: Tensor, size: Sides) -> Tensor:

@@ -8,8 +8,6 @@ from math import prod
 from typing import final
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -73,13 +71,12 @@ class Spatial:
         Raises:
             ValueError: If the batch does not fit its kinds or the draws.
         """
-        size = self.config.size or None
         return resample(
             batch,
             self.kinds,
             matrix_BEE=draws.matrix_BEE,
-            offsets_px=self._offsets(batch, draws, size),
-            size=size,
+            field_BDP=draws.field_BDP,
+            size=self.config.size or None,
             outside=self.config.outside,
             outside_label=self.config.outside_label,
         )
@@ -131,17 +128,6 @@ class Spatial:
         waves = config.elastic_px * stream.normal("elastic_points", width=prod(shape))
         chosen = chosen & stream.chance("elastic", config.elastic_p)
         return np.where(chosen[:, None], waves, 0.0).reshape(stream.batch, *shape)
-
-    def _offsets(self, batch: Tensors, draws: SpatialDraws, size: Sides | None) -> Tensor | None:
-        field = draws.field_BDP
-        if not field.any():
-            return None
-        device = next(batch[name].device for name, kind in self.kinds.items() if kind != "vector")
-        source = next(batch[name] for name, kind in self.kinds.items() if kind != "vector")
-        dense = torch.from_numpy(field).float().to(device)
-        mode = "bilinear" if field.ndim == 4 else "trilinear"
-        target = size or tuple(source.shape[-(field.ndim - 2) :])
-        return F.interpolate(dense, size=target, mode=mode, align_corners=True)
 
     def _check(self, sides: Sides) -> None:
         config, dimensions = self.config, len(sides)

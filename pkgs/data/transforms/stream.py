@@ -60,6 +60,8 @@ class Stream:
 
     def whole(self, name: str, count: int) -> NDArray[np.int64]:
         """Return one of 0 .. count-1 each, equally likely, shape [B]."""
+        if count == 1:
+            return np.zeros(self.batch, dtype=np.int64)
         return np.floor(self.unit(name)[:, 0] * count).astype(np.int64)
 
     def normal(self, name: str, *, width: int = 1) -> Numbers:

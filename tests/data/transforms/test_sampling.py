@@ -91,7 +91,7 @@ def test_images_agree_with_scipy() -> None:
 def test_the_accelerator_path_gives_the_same(sides: tuple[int, ...], outside: float | None) -> None:
     batch, matrix = batch_of(sides), matrices_of(len(sides))
     offsets = torch.rand(4, len(sides), *sides) * 2
-    plan = Plan(np.arange(4), matrix, sides, offsets, outside, IGNORE)
+    plan = Plan(np.arange(4), matrix, sides, offsets, np.ones(4, dtype=bool), outside, IGNORE)
     results = []
     for fill in (gathering.gather, grids.sample_grid):
         image, label = torch.empty_like(batch["image"]), torch.empty_like(batch["label"])
@@ -104,7 +104,7 @@ def test_the_accelerator_path_gives_the_same(sides: tuple[int, ...], outside: fl
 def test_a_perspective_gives_the_same_on_both_paths_and_moves_corners_inwards() -> None:
     batch = batch_of((24, 24), count=2)
     matrix = matrices.perspective(np.random.default_rng(2).uniform(0, 0.5, (2, 4, 2)))
-    plan = Plan(np.arange(2), matrix, (24, 24), None, 0.0, IGNORE)
+    plan = Plan(np.arange(2), matrix, (24, 24), None, np.zeros(2, dtype=bool), 0.0, IGNORE)
     found, expected = torch.empty_like(batch["image"]), torch.empty_like(batch["image"])
     gathering.gather([(batch["image"], found)], [], plan=plan)
     grids.sample_grid([(batch["image"], expected)], [], plan=plan)

@@ -74,6 +74,15 @@ def test_one_batch_of_sixteen_equals_four_of_four() -> None:
     assert all(torch.equal(whole[name], torch.cat([part[name] for part in parts])) for name in batch)
 
 
+def test_what_happens_to_a_sample_does_not_depend_on_its_neighbours() -> None:
+    batch, draws, spatial = batch_of(), draws_of(ALL), Spatial(ALL, KINDS)
+    whole = spatial(batch, draws)
+    for at in range(16):
+        alone = SpatialDraws(draws.matrix_BEE[at : at + 1], draws.field_BDP[at : at + 1])
+        one = spatial({name: tensor[at : at + 1] for name, tensor in batch.items()}, alone)
+        assert all(torch.equal(one[name][0], whole[name][at]) for name in batch)
+
+
 def test_every_sample_moves_in_its_own_way() -> None:
     one = batch_of(count=1)
     same = {name: tensor.expand(16, *tensor.shape[1:]).contiguous() for name, tensor in one.items()}
