@@ -1,4 +1,4 @@
-"""The loop beside the same training written as plainly as PyTorch allows: what do its services cost a step?
+"""The loop beside the same training in plain PyTorch: what its services cost a step.
 
 Both train the same network from the same weights on the same batches with the same optimiser, schedule and
 number of steps, validate and save nothing, and end with the same weights to the last bit. The bare loop
@@ -119,7 +119,7 @@ def measure(*, repeats: int, quick: bool) -> list[Measured]:
             higher_is_better=False,
             target=0.97,
             peer_name="bare PyTorch loop",
-            note=f"unet2d, {BATCH} x {SIDE_PX} x {SIDE_PX}, {steps} steps on {device.type}; same weights after it",
+            note=f"unet2d, {BATCH} x {SIDE_PX} x {SIDE_PX}, {steps} steps on {device.type}, equal weights",
         )
     ]
 

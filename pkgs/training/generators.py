@@ -14,16 +14,30 @@ import numpy as np
 import torch
 
 
-def generators() -> dict[str, Any]:
-    """Return the states of Python's, numpy's and torch's generators as lists, numbers and tensors."""
-    version, words, gauss = random.getstate()
-    name, keys, place, has_gauss, cached = np.random.get_state(legacy=True)
+def snapshot() -> tuple[Any, ...]:
+    """Return the states as the libraries give them: cheap enough for each step."""
+    return (
+        random.getstate(),
+        np.random.get_state(legacy=True),
+        torch.get_rng_state(),
+        torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],  # type: ignore[no-untyped-call]
+    )
+
+
+def storable(states: tuple[Any, ...]) -> dict[str, Any]:
+    """Return a snapshot as lists, numbers and tensors, which `torch.load(weights_only=True)` reads."""
+    (version, words, gauss), (name, keys, place, has_gauss, cached), cpu, cuda = states
     return {
         "python": [version, list(words), gauss],
-        "numpy": [name, keys.tolist(), int(place), int(has_gauss), float(cached)],  # type: ignore[union-attr]
-        "cpu": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],  # type: ignore[no-untyped-call]
+        "numpy": [name, keys.tolist(), int(place), int(has_gauss), float(cached)],
+        "cpu": cpu,
+        "cuda": cuda,
     }
+
+
+def generators() -> dict[str, Any]:
+    """Return the states of Python's, numpy's and torch's generators, storable."""
+    return storable(snapshot())
 
 
 def restore_generators(states: Mapping[str, Any]) -> None:

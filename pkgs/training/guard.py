@@ -14,7 +14,7 @@ from typing import Any, Final, final
 import torch
 from torch import Tensor, nn
 
-from pkgs.training.generators import generators
+from pkgs.training.generators import snapshot, storable
 
 BITS: Final = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 """Whole numbers of the same width: bits can be multiplied by 0, NaN cannot."""
@@ -42,13 +42,13 @@ class Guard:
         self._buffers = list({id(b): b for module in modules for b in module.buffers()}.values())
         self._kept_buffers = [torch.empty_like(buffer) for buffer in self._buffers]
         self._first = torch.full((), -1, dtype=torch.int64, device=device)
-        self._generators: dict[int, dict[str, Any]] = {}
+        self._generators: dict[int, tuple[Any, ...]] = {}
 
     def before(self, update: int) -> None:
         """Keep what the forward pass of this update moves: buffers and generators."""
         if not self.late:
             self._generators.clear()
-        self._generators[update] = generators()
+        self._generators[update] = snapshot()
         if self._buffers:
             torch._foreach_copy_(self._kept_buffers, self._buffers)
 
@@ -103,7 +103,7 @@ class Guard:
 
     def generators_before(self, update: int) -> dict[str, Any]:
         """Return the generators as `before(update)` found them."""
-        return self._generators[update]
+        return storable(self._generators[update])
 
 
 def _times(tensors: Sequence[Tensor], one: Tensor) -> None:

@@ -6,6 +6,7 @@ gradient = (sum over processes and micro-batches of the summed loss's gradient) 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any, Final, Generic, TypeVar, final
 
 import torch
@@ -62,9 +63,8 @@ class Update(Generic[B]):
         self.skipped = 0
         """Updates that fp16 skipped because a gradient was too large for it."""
         self.skipped_in_row = 0
-        self._autocast = torch.autocast(
-            ranks.device.type, dtype=AUTOCAST.get(config.precision), enabled=config.precision != "fp32"
-        )
+        low = AUTOCAST.get(config.precision)
+        self._autocast = torch.autocast(ranks.device.type, dtype=low) if low else nullcontext()
 
     def __call__(
         self, batches: Sequence[B], *, step: int, number: int, history: History = NO_HISTORY
@@ -88,9 +88,7 @@ class Update(Generic[B]):
         norm = self._clip()
         watched = sums_N2[0, 0] if self.scaler.is_enabled() else sums_N2[0, 0] + norm
         self.guard.make(number, watched=watched, weights=self.weights, step=self._step)
-        row = torch.stack([norm, torch.ones_like(norm)]).double()
-        row = torch.where(row.isfinite().all(), row, 0)  # fp16 skips an infinite gradient, so does the log
-        self.running.add((*names, f"grad_norm{self.suffix}"), torch.cat([sums_N2, row[None]]))
+        self.running.add((*names, f"grad_norm{self.suffix}"), _with(sums_N2, norm))
         if self.skipped_in_row >= SKIPPED_IN_ROW:
             raise Tripped(number)
 
@@ -171,6 +169,12 @@ def _sums(loss: StepLoss, total: Tensor, weight: Tensor) -> Tensor:
     for pair in loss.scalars.values():
         values += [value.detach().sum() for value in pair]
     return torch.stack([value.double() for value in values]).reshape(-1, 2)
+
+
+def _with(sums_N2: Tensor, norm: Tensor) -> Tensor:
+    """Add the norm as a row with weight 1; without weight where fp16 skips an infinite gradient."""
+    row_2 = torch.stack([norm, torch.ones_like(norm)])
+    return torch.cat([sums_N2, torch.where(norm.isfinite(), row_2, 0)[None]])
 
 
 def _not_zero(weight: Tensor) -> Tensor:

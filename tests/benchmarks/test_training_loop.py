@@ -26,6 +26,9 @@ def test_both_loops_end_with_the_same_weights() -> None:
 
 
 def test_times_of_loops_that_train_differently_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training_loop, "train_bare", lambda method, steps: (1.0, method.network))
+    def idle(method: Pixels, *, steps: int) -> tuple[float, torch.nn.Module]:
+        return float(steps), method.network
+
+    monkeypatch.setattr(training_loop, "train_bare", idle)
     with pytest.raises(RuntimeError, match="different weights"):
         measure(repeats=1, quick=True)
