@@ -20,7 +20,8 @@ from torch import Tensor, nn
 
 from benchmarks.side_by_side import Measured
 from pkgs.foundation.run_folder import RunFolder
-from pkgs.models.unet2d import UNet2d
+from pkgs.models.light_unet import LightUNet
+from pkgs.models.output import LogitsOnly
 from pkgs.training.config import OptimiserConfig, ScheduleConfig, TrainingConfig
 from pkgs.training.heartbeat import Heartbeat
 from pkgs.training.loop import Loop
@@ -47,7 +48,7 @@ class Pixels:
     def __init__(self, *, device: torch.device) -> None:
         self.device = device
         torch.manual_seed(0)
-        self.network = UNet2d().to(device)
+        self.network = LogitsOnly(LightUNet(dims=2)).to(device)
         source = torch.Generator().manual_seed(1)
         self.images = torch.rand(SAMPLES, 1, SIDE_PX, SIDE_PX, generator=source)
         self.labels = (self.images[:, 0] > 0.5).float()

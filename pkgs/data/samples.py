@@ -13,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pkgs.data.cache.cache import Cache, open_cache
+from pkgs.data.cache.cache import Cache
+from pkgs.data.cache.opening import open_cache
 from pkgs.data.config import DataConfig
 from pkgs.data.items import DataError, Preparation, Reader, Sample
 from pkgs.data.prepare.foreground import Foreground

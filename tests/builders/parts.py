@@ -9,8 +9,8 @@ from typing import ClassVar
 import numpy as np
 from torch import Tensor
 
-from pkgs.data.cache.cache import open_cache
 from pkgs.data.cache.config import CacheConfig
+from pkgs.data.cache.opening import open_cache
 from pkgs.data.items import ArraySpec, Header, Item, Sample
 from pkgs.data.samples import Part
 
