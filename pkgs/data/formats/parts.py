@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from pkgs.data.items import DataError
+from pkgs.data.formats.folders import require_root
 
 PARTS: Final[Mapping[str, str]] = {"train": "train", "val": "val", "test": "test"}
 """Folder name and the part it stands for."""
@@ -18,11 +18,10 @@ def parts_of(root: Path, *, names: Mapping[str, str] = PARTS) -> list[tuple[str,
     Raises:
         DataError: If `root` is not a folder.
     """
-    if not root.is_dir():
-        raise DataError(
-            f"{root}: is not a folder. Set data.root to where your data lies, or make it with "
-            "`python -m utility.prepare_data`."
-        )
+    require_root(
+        root,
+        remedy="Set data.root to where your data lies, or make it with `python -m utility.prepare_data`.",
+    )
     found = [(part, root / name) for name, part in names.items() if (root / name).is_dir()]
     return found or [("", root)]
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
-from pkgs.data.items import DataError
+from pkgs.data.items import DataError, listed
 
 
 def read_lines(path: Path, *, remedy: str) -> list[str]:
@@ -33,6 +34,38 @@ def read_rows(path: Path, *, remedy: str) -> list[tuple[int, list[str]]]:
         return [(rows.line_num, row) for row in rows if row]
     except csv.Error as error:
         raise DataError(f"{path}, line {rows.line_num}: is no table ({error}). {remedy}") from None
+
+
+def read_table(path: Path, *, columns: Sequence[str]) -> list[dict[str, str]]:
+    """Return the rows as text by column; surplus columns are kept.
+
+    Args:
+        path: UTF-8, comma separated, one header line; a byte-order mark is fine.
+        columns: What must be there.
+
+    Raises:
+        DataError: If the file is missing or empty, a column is missing, or a row has another length.
+    """
+    table = csv.DictReader(
+        io.StringIO(_text(path, f"Expected a table with {', '.join(columns)}."), newline=""), strict=True
+    )
+    try:
+        names, rows = list(table.fieldnames or ()), list(table)
+    except csv.Error as error:
+        raise DataError(f"{path}: is not a CSV table in UTF-8 ({error}).") from None
+    absent = [name for name in columns if name not in names]
+    if absent:
+        raise DataError(
+            f"{path}: the column{'s' * (len(absent) > 1)} {', '.join(absent)} "
+            f"{'are' if len(absent) > 1 else 'is'} missing; it has {listed(names) or 'none'}. "
+            f"The first line must name {','.join(columns)}."
+        )
+    uneven = [str(line) for line, row in enumerate(rows, start=2) if None in row or None in row.values()]
+    if uneven:
+        raise DataError(f"{path}: rows with another number of cells than the header: {listed(uneven)}.")
+    if not rows:
+        raise DataError(f"{path}: has a header and no rows.")
+    return rows
 
 
 def _text(path: Path, remedy: str) -> str:

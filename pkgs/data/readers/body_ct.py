@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, final
 
-from pkgs.data.formats.csv_table import read_table
+from pkgs.data.formats.folders import require_root
 from pkgs.data.formats.parts import files_in
+from pkgs.data.formats.table import read_table
 from pkgs.data.formats.volume_pair import checked
 from pkgs.data.items import DataError, Header, Item, Sample
 from pkgs.data.readers.npy import Npy
@@ -45,6 +46,7 @@ class BodyCt:
         Raises:
             DataError: Also if a row names an unknown class, or a file has no row.
         """
+        require_root(root, remedy="Set data.root to where your data lies.")
         base = root / "medical_2D" if (root / "medical_2D").is_dir() else root
         table = base / "labels.csv"
         rows = {row["file"]: row for row in read_table(table, columns=("file", "class", "patient"))}

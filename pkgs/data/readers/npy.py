@@ -10,9 +10,9 @@ from typing import Any, Final, final
 import numpy as np
 from numpy.typing import NDArray
 
-from pkgs.data.formats.csv_table import read_table
 from pkgs.data.formats.npy import ENDINGS, as_labels, read_array, read_header
 from pkgs.data.formats.parts import files_in, folders_in, parts_of
+from pkgs.data.formats.table import read_table
 from pkgs.data.formats.volume_pair import checked
 from pkgs.data.items import ArraySpec, DataError, Header, Item, Sample
 

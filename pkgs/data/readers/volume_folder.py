@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, final
 
-from pkgs.data.formats.csv_table import read_table
 from pkgs.data.formats.nifti import ENDINGS, is_nifti, stem_of
 from pkgs.data.formats.parts import files_in, folders_in, parts_of
+from pkgs.data.formats.table import read_table
 from pkgs.data.formats.volume_pair import checked, pair_header, read_pair
 from pkgs.data.items import DataError, Header, Item, Sample
 

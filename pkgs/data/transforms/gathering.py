@@ -82,13 +82,16 @@ class _Table:
 
     def __init__(self, channels: int, sides: Sides, *, dtype: torch.dtype, fill: float | None) -> None:
         padded = tuple(side + 2 for side in sides)
-        strides = [prod(padded[axis + 1 :]) for axis in range(len(sides))]
-        self.strides = strides[::-1]  # x first
-        room = prod(padded) + sum(strides) + 1  # the far neighbour of the last cell, whose weight is zero
-        self.flat = torch.full((channels, room), fill or 0, dtype=dtype)
-        self.whole = self.flat[:, : prod(padded)].view(channels, *padded)
+        self.strides = [prod(padded[axis + 1 :]) for axis in range(len(sides))][::-1]  # x first
+        room = (
+            prod(padded) + sum(self.strides) + 1
+        )  # the far neighbour of the last cell, whose weight is zero
+        flat = torch.full((channels, room), fill or 0, dtype=dtype)
+        self.whole = flat[:, : prod(padded)].view(channels, *padded)
         self.inner = self.whole[(slice(None), *(slice(1, -1) for _ in sides))]
         self.edges = [] if fill is not None else self._edges()
+        steps = list(product(*((0, stride) for stride in self.strides[::-1])))
+        self.corners = [[channel[sum(step) :] for step in steps] for channel in flat]
 
     def _edges(self) -> list[tuple[Tensor, Tensor]]:
         """Return the outermost planes and what they repeat: half a pixel beyond the border is its value."""
@@ -114,6 +117,14 @@ class _Scratch:
         self.clamped = torch.empty(pixels)
         self.cell, self.more = torch.empty(pixels, dtype=torch.int32), torch.empty(pixels, dtype=torch.int32)
         self.spare = [torch.empty(pixels) for _ in range(dimensions)]
+
+    def index(self, axis: int, place: Tensor, *, stride: int) -> None:
+        """Add the whole part of a place along one axis to the cells; x, of stride 1, begins anew."""
+        if axis == 0:
+            self.cell.copy_(place)
+        else:
+            self.more.copy_(place)
+            self.cell.add_(self.more, alpha=stride)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,54 +152,58 @@ class _Worker:
     def __init__(self, job: _Job) -> None:
         plan, sides = job.plan, job.sides
         self.plan, self.sides, self.lines = plan, sides, job.lines
-        self.dimensions, self.width = len(sides), plan.size[-1]
-        rows = prod(plan.size[:-1])
+        self.width, rows = plan.size[-1], prod(plan.size[:-1])
         blocks = -(-rows // max(1, (GRAIN - 1) // self.width))
         self.height = -(-rows // blocks)
-        self.starts = range(0, rows, self.height)
+        counts = {min(self.height, rows - start) for start in range(0, rows, self.height)}
+        self.scratch = {count: _Scratch(len(sides), count, self.width) for count in counts}
         self.linear = [
-            (source, target, _Table(source.shape[1], sides, dtype=torch.float32, fill=plan.outside))
+            (
+                source,
+                target.flatten(2),
+                _Table(source.shape[1], sides, dtype=torch.float32, fill=plan.outside),
+            )
             for source, target in job.linear
         ]
         self.labels = [
-            (source, target, _Table(1, sides, dtype=source.dtype, fill=plan.outside_label))
+            (source, target.flatten(1), _Table(1, sides, dtype=source.dtype, fill=plan.outside_label))
             for source, target in job.labels
         ]
-        lengths = {min(self.height, rows - start) for start in self.starts}
-        self.scratch = {length: _Scratch(self.dimensions, length, self.width) for length in lengths}
-        self.rows = rows
 
     def fill(self, sample: int) -> None:
         for source, _, table in (*self.linear, *self.labels):
             table.load(source[sample])
-        offsets = self.plan.offsets_px if self.plan.bent_B[sample] else None
-        for start in self.starts:
-            stop = min(start + self.height, self.rows)
-            scratch = self.scratch[stop - start]
-            self.lines.places(sample, scratch, start, stop)
-            if offsets is not None:
-                for axis, grid in enumerate(scratch.grid):
-                    grid.add_(offsets[sample, axis].view(self.rows, self.width)[start:stop])
-            span = slice(start * self.width, stop * self.width)
-            self.take_labels(sample, span, scratch)
-            if self.linear:
-                self.interpolate(
-                    sample, span, scratch, far=bool(self.lines.far[sample]) or offsets is not None
-                )
+        images = [target[sample] for _, target, _ in self.linear]
+        labels = [target[sample] for _, target, _ in self.labels]
+        bent, far = bool(self.plan.bent_B[sample]), bool(self.lines.far[sample])
+        rows = self.lines.rows[sample]
+        for start in range(0, rows.shape[1], self.height):
+            count = min(self.height, rows.shape[1] - start)
+            scratch, part = self.scratch[count], (start * self.width, count * self.width)
+            self.lines.places(sample, rows.narrow(1, start, count), scratch)
+            if bent:
+                self.bend(sample, part, scratch)
+            if labels:
+                self.take_labels([target.narrow(0, *part) for target in labels], scratch)
+            if images:
+                self.interpolate([target.narrow(1, *part) for target in images], scratch, far=far or bent)
 
-    def take_labels(self, sample: int, span: slice, scratch: _Scratch) -> None:
+    def bend(self, sample: int, part: tuple[int, int], scratch: _Scratch) -> None:
+        assert self.plan.offsets_px is not None
+        offsets = self.plan.offsets_px[sample].flatten(1).narrow(1, *part)
+        for place, offset in zip(scratch.place, offsets.unbind(), strict=True):
+            place.add_(offset)
+
+    def take_labels(self, targets: Sequence[Tensor], scratch: _Scratch) -> None:
         """Read the nearest pixel; a place beyond an edge is clamped into the padding."""
-        if not self.labels:
-            return
         strides = self.labels[0][2].strides
         for axis, place in enumerate(scratch.place):
             torch.clamp(place, 0, self.sides[-1 - axis] + 1, out=scratch.clamped)
-            scratch.more.copy_(scratch.clamped)  # cuts off the fraction
-            self._add_axis(scratch, axis, strides[axis])
-        for _, target, table in self.labels:
-            torch.index_select(table.flat[0], 0, scratch.cell, out=target[sample].view(-1)[span])
+            scratch.index(axis, scratch.clamped, stride=strides[axis])
+        for target, (_, _, table) in zip(targets, self.labels, strict=True):
+            torch.index_select(table.corners[0][0], 0, scratch.cell, out=target)
 
-    def interpolate(self, sample: int, span: slice, scratch: _Scratch, *, far: bool) -> None:
+    def interpolate(self, targets: Sequence[Tensor], scratch: _Scratch, *, far: bool) -> None:
         """Split each place into cell and fraction, then blend the corners of the cell."""
         strides = self.linear[0][2].strides
         for axis, place in enumerate(scratch.place):
@@ -197,20 +212,11 @@ class _Worker:
                 _reflect(place, side, far=far)
             else:
                 place.sub_(0.5).clamp_(0, side + 1)
-            scratch.more.copy_(place)
+            scratch.index(axis, place, stride=strides[axis])
             place.frac_()
-            self._add_axis(scratch, axis, strides[axis])
-        for _, target, table in self.linear:
-            for channel, flat in enumerate(table.flat):
-                out = target[sample, channel].view(-1)[span]
-                _blend(flat, strides, scratch, axis=self.dimensions - 1, out=out)
-
-    @staticmethod
-    def _add_axis(scratch: _Scratch, axis: int, stride: int) -> None:
-        if axis == 0:
-            scratch.cell.copy_(scratch.more)  # the stride of x is 1
-        else:
-            scratch.cell.add_(scratch.more, alpha=stride)
+        for target, (_, _, table) in zip(targets, self.linear, strict=True):
+            for out, corners in zip(target.unbind(), table.corners, strict=True):
+                _blend(corners, scratch, axis=len(strides) - 1, out=out)
 
 
 def _reflect(place: Tensor, side: int, *, far: bool) -> None:
@@ -223,16 +229,15 @@ def _reflect(place: Tensor, side: int, *, far: bool) -> None:
     place.add_(-1 - side).abs_().add_(-side).abs_().add_(0.5)
 
 
-def _blend(  # noqa: PLR0913 - a recursion
-    flat: Tensor, strides: Sequence[int], scratch: _Scratch, *, axis: int, out: Tensor, offset: int = 0
-) -> None:
-    """Interpolate along the axes 0 .. axis into `out`, at `offset` from the cells."""
-    other = scratch.spare[axis]
-    for step, target in ((0, out), (strides[axis], other)):
-        if axis:
-            _blend(flat, strides, scratch, axis=axis - 1, out=target, offset=offset + step)
-        else:
-            torch.index_select(flat[offset + step :], 0, scratch.cell, out=target)
+def _blend(corners: Sequence[Tensor], scratch: _Scratch, *, axis: int, out: Tensor) -> None:
+    """Interpolate along the axes 0 .. axis into `out`; half of the corners lie at either end of the axis."""
+    other, half = scratch.spare[axis], len(corners) // 2
+    if half == 1:
+        torch.index_select(corners[0], 0, scratch.cell, out=out)
+        torch.index_select(corners[1], 0, scratch.cell, out=other)
+    else:
+        _blend(corners[:half], scratch, axis=axis - 1, out=out)
+        _blend(corners[half:], scratch, axis=axis - 1, out=other)
     torch.lerp(out, other, scratch.place[axis], out=out)
 
 
@@ -265,10 +270,11 @@ class _Lines:
         beyond = (places < -2 * half[:, None]) | (places > 6 * half[:, None])
         return np.asarray(beyond.any(axis=(1, 2)))
 
-    def places(self, sample: int, scratch: _Scratch, start: int, stop: int) -> None:
-        rows, columns = self.rows[sample, :, start:stop], self.columns[sample]
-        for axis, grid in enumerate(scratch.grid):
-            torch.add(rows[axis], columns[axis], out=grid)
+    def places(self, sample: int, rows: Tensor, scratch: _Scratch) -> None:
+        """Write the places of a block of rows into its grids."""
+        columns = self.columns[sample]
+        for grid, row, column in zip(scratch.grid, rows.unbind(), columns.unbind(), strict=False):
+            torch.add(row, column, out=grid)
         if self.projective[sample]:
             below = rows[-1] + columns[-1]
             for grid in scratch.grid:

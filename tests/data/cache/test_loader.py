@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import random
 import signal
 from itertools import chain
@@ -23,6 +24,7 @@ from pkgs.data.cache.recipe import BadItemError
 from pkgs.data.cache.workers import DeadWorkerError
 from pkgs.data.draws import draw_indices
 from tests.builders.caches import same, small
+from tests.builders.forks import end_of, fork
 from tests.builders.npy_set import NpySet, direct, write_npy_set
 from tests.builders.processes import eventually
 
@@ -253,7 +255,7 @@ def test_a_worker_that_crashes_says_where(root: Path, tmp_path: Path) -> None:
         loader.fetch(range(8))
 
 
-def test_workers_outlive_a_stop_signal_and_end_with_their_parent(root: Path, tmp_path: Path) -> None:
+def test_workers_outlive_a_stop_signal(root: Path, tmp_path: Path) -> None:
     with opened(root, tmp_path / "c") as cache, loader_of(cache, kind="process", workers=1) as loader:
         loader.fetch(range(2))
         (worker,) = workers_of()
@@ -261,4 +263,22 @@ def test_workers_outlive_a_stop_signal_and_end_with_their_parent(root: Path, tmp
         worker.send_signal(signal.SIGINT)
         assert loader.fetch(range(4, 8)).indices.shape == (4,)
         assert worker.is_running()
-    eventually(lambda: not worker.is_running(), what="the end of the worker")
+    assert workers_of() == []
+
+
+def test_workers_end_when_their_parent_is_killed(root: Path, tmp_path: Path) -> None:
+    read, write = os.pipe()
+
+    def train() -> None:
+        with opened(root, tmp_path / "c") as cache, loader_of(cache, kind="process", workers=1) as loader:
+            loader.fetch(range(2))
+            os.write(write, str(workers_of()[0].pid).encode())
+            signal.pause()
+
+    parent = fork(train)
+    worker = psutil.Process(int(os.read(read, 20)))
+    assert worker.is_running()
+    os.kill(parent, signal.SIGKILL)
+    assert end_of(parent) == -signal.SIGKILL
+    gone = (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+    eventually(lambda: not worker.is_running() or worker.status() in gone, what="the end of the worker")

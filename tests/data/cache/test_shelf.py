@@ -166,6 +166,26 @@ def test_a_file_in_use_is_never_removed(root: Path, tmp_path: Path, caplog: pyte
     assert not path.exists()
 
 
+def test_a_file_removed_between_opening_and_locking_is_not_filled(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "c"
+    with opened(root, folder) as cache:
+        cache.gather([0])
+    (path,), lock = folder.glob("*.filling"), fcntl.flock
+
+    def removing(descriptor: int, operation: int) -> None:
+        if operation == fcntl.LOCK_SH:  # what an evicting process does in between
+            path.unlink(missing_ok=True)
+            monkeypatch.undo()
+        lock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", removing)
+    with opened(root, folder) as cache:
+        cache.gather(range(12))
+    assert [found.suffix for found in folder.iterdir() if found.suffix != ".lock"] == [".cache"]
+
+
 def test_eviction_makes_room_on_a_full_disk(root: Path, tmp_path: Path) -> None:
     folder = tmp_path / "c"
     path = filled(root, folder, by=1)

@@ -1,7 +1,7 @@
 """What every reader must do, on the look-alike of its data set.
 
-A reader takes part when `tests/builders/<name>.py` has `write_<name>(root)`. There `VICTIM` may name a file
-whose loss leaves others alone, and `READER` a reader with other options than the defaults.
+A 2-D reader takes part when `tests/builders/<name>.py` has `write_<name>(root)`. There `VICTIM` may name a
+file whose loss leaves others alone, and `READER` a reader with other options than the defaults.
 """
 
 from __future__ import annotations
@@ -9,8 +9,11 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +21,22 @@ import pytest
 
 from pkgs.data.catalog import READERS
 from pkgs.data.items import DataError, Reader
+from pkgs.data.readers.acdc import Acdc
+from pkgs.data.readers.body_ct import BodyCt
+from pkgs.data.readers.brats import Brats
+from pkgs.data.readers.dicom import Dicom
+from pkgs.data.readers.kits19 import Kits19
+from pkgs.data.readers.npy import Npy
+from pkgs.data.readers.segthor import SegThor
+from pkgs.data.readers.volume_folder import VolumeFolder
 from pkgs.data.whole_folder import digest_tree
+from tests.builders.acdc import write_acdc
+from tests.builders.brats import write_brats, write_brats_slices
+from tests.builders.dicom import write_dicom
+from tests.builders.kits19 import write_kits19
+from tests.builders.npy import write_body_ct, write_npy_classes, write_npy_table
+from tests.builders.segthor import write_segthor
+from tests.builders.volume_folder import write_volume_folder
 
 SMALL_BYTES = 4096
 
@@ -29,25 +47,51 @@ class Case:
 
     reader: Reader
     write: Callable[[Path], object]
-    victim: str
+    victim: str = ""
 
     def built(self, root: Path) -> Path:
         self.write(root)
         return root
 
 
-def cases() -> dict[str, Case]:
-    found = {}
+def planes() -> dict[str, Case]:
+    """Return the 2-D readers, whose builders bear their names."""
+    found, kinds = {}, {type(case.reader) for case in VOLUMES.values()}
     for name, kind in READERS.items():
-        if importlib.util.find_spec(f"tests.builders.{name}") is None:
-            continue
-        module = importlib.import_module(f"tests.builders.{name}")
-        write = getattr(module, f"write_{name}")
-        found[name] = Case(getattr(module, "READER", kind()), write, getattr(module, "VICTIM", ""))
+        builder = f"tests.builders.{name}"
+        write = importlib.util.find_spec(builder) and getattr(
+            importlib.import_module(builder), f"write_{name}", None
+        )
+        if write and kind not in kinds:
+            module = importlib.import_module(builder)
+            found[name] = Case(getattr(module, "READER", kind()), write, getattr(module, "VICTIM", ""))
     return found
 
 
-CASES = cases()
+def generic(layout: str) -> Case:
+    return Case(VolumeFolder(), partial(write_volume_folder, layout=layout))
+
+
+VOLUMES = {
+    "kits19": Case(Kits19(), write_kits19),
+    "segthor": Case(SegThor(), write_segthor),
+    "acdc": Case(Acdc(("ED", "ES")), write_acdc),
+    "brats slices": Case(Brats(), write_brats),
+    "brats volumes": Case(Brats(("t2", "flair"), sliced=False), write_brats),
+    "brats npy": Case(Brats(), write_brats_slices),
+    "generic cases": generic("cases"),
+    "generic images": generic("images"),
+    "generic table": generic("table"),
+    "npy classes": Case(Npy(), write_npy_classes),
+    "npy table": Case(Npy(), write_npy_table),
+    "body_ct": Case(BodyCt(), write_body_ct),
+    "dicom": Case(Dicom(), write_dicom),
+}
+CASES = {**planes(), **VOLUMES}
+
+
+def test_every_reader_of_the_catalogue_takes_part() -> None:
+    assert {case.reader.name for case in CASES.values()} == set(READERS)
 
 
 @pytest.fixture(params=CASES, scope="module")
@@ -111,6 +155,16 @@ def test_reading_twice_gives_the_same_bytes_and_changes_no_file(case: Case, root
     assert digest_tree(root) == before
 
 
+def test_what_a_caller_changes_does_not_come_back(case: Case, root: Path) -> None:
+    sample = case.reader.samples(root)[0]
+    first = case.reader.read(sample)
+    before = {name: array.copy() for name, array in first.items()}
+    for array in first.values():
+        if array.flags.writeable:
+            array[...] = 1
+    assert all(np.array_equal(before[name], array) for name, array in case.reader.read(sample).items())
+
+
 def test_a_missing_folder_is_named_with_a_remedy(case: Case, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"none: is not a folder\. \w+") as caught:
         case.reader.samples(tmp_path / "none")
@@ -137,6 +191,18 @@ def test_a_file_that_is_cut_is_named(case: Case, tmp_path: Path) -> None:
     sample = case.reader.samples(case.built(tmp_path / "set"))[0]
     path = next(iter(sample.files.values()))
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(DataError, match=r"cannot be decoded|truncated|complete") as caught:
+    with pytest.raises(
+        DataError, match=r"cannot be decoded|truncated|complete|cut off|ImagePosition"
+    ) as caught:
         case.reader.read(sample)
     assert str(path) in str(caught.value)
+
+
+def test_the_catalogue_loads_no_heavy_library() -> None:
+    code = (
+        "import sys; import pkgs.data.catalog, pkgs.data.prepare.on_grid, pkgs.data.prepare.resample, "
+        "pkgs.data.patches; "
+        "print({'torch', 'nibabel', 'pydicom', 'scipy', 'monai'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
