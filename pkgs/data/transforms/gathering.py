@@ -5,7 +5,7 @@ by vector instructions that are slower than scalar loads. Here the place of each
 a sum of one number per row and one per column; the corners of a cell are one index into shifted views of a
 padded copy of the sample; labels are read as they are instead of passing through float. Blocks of rows stay
 below the size at which torch starts threads (GRAIN), so they lie in the second-level cache, and each thread
-here has a core to itself. About 3 times as fast as an affine grid and two calls of `grid_sample`.
+here has a core to itself. Two to three times as fast as an affine grid and two calls of `grid_sample`.
 """
 
 # ruff: noqa: N815 - arrays end in their axes, fields too
