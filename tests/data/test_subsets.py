@@ -92,3 +92,10 @@ def test_sets_without_classes_are_drawn_by_group_alone() -> None:
 def test_a_share_outside_its_range_is_refused(share: float) -> None:
     with pytest.raises(DataError, match="expected a share above 0, at most 1"):
         draw_subset(photos(2), share=share, seed=0)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_class_that_only_ever_comes_with_rarer_ones_is_not_lost(seed: int) -> None:
+    # class 3 is held by one of three patients of each of the classes 0, 1, 2, and is no rarer than they are
+    rows = [[own] for own in (0, 1, 2) for _ in range(2)] + [[own, 3] for own in (0, 1, 2)]
+    assert set(draw_subset(patients(rows), share=0.05, seed=seed).per_class) == {0, 1, 2, 3}

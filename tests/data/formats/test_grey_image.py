@@ -207,3 +207,13 @@ def test_what_a_refusing_disk_says_is_told(tmp_path: Path) -> None:
         decoding(tmp_path / "a.tif"),
     ):
         raise PermissionError(13, "Permission denied")
+
+
+def test_a_png_with_an_overwritten_middle_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "bad.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (400, 400), dtype=np.uint8)).save(path)
+    raw = path.read_bytes()
+    second = raw.index(b"IDAT", raw.index(b"IDAT") + 4)
+    path.write_bytes(raw[:second] + bytes(8) + raw[second + 8 :])
+    with pytest.raises(DataError, match=r"bad\.png: cannot be decoded"):
+        read_codes(path)
