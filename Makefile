@@ -1,7 +1,7 @@
 # make run    the queue on the shipped Jobs.csv, until nothing is open
 # make test   the quick tests; make test-all: the long ones, too
 # make check  format, lint, types, layers
-# make bench  the queue beside its peers; writes docs/performance.md
+# make bench  queue and training core beside their peers; writes docs/performance.md
 # Each makes .venv when it is missing and then starts at once.
 
 PYTHON ?= python3
@@ -34,6 +34,8 @@ format: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.jobqueue --install-peers --write docs/performance.md
+	$(BIN)/python -m pip install -qq --constraint constraints.txt $(PIP_FLAGS) '.[peers]'
+	$(BIN)/python -m benchmarks.training --write docs/performance.md
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
