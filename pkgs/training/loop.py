@@ -88,7 +88,7 @@ class Loop(Generic[B]):
         late = ranks.device.type != "cpu"
         self.guard = Guard(method.modules.values(), device=ranks.device, late=late)
         self.updates = updates_of(method, config, ranks=ranks, guard=self.guard, running=self.running)
-        ahead = 0 if config.debug else AHEAD_STEPS
+        ahead = 0 if config.debug or not late else AHEAD_STEPS
         self.feed = Feed(method, draws_of=self._draws, steps=self.steps, ahead=ahead)
 
     def run(self) -> None:
