@@ -30,12 +30,12 @@ SHIFT_BITS: Final = 0x4338000000000000
 """SHIFT as the int64 of the same bits."""
 
 
-def codes(values: Tensor) -> Tensor:
-    """Return values up to LARGEST in units of 1 / UNIT, to the nearest, ties to even.
+def codes(values: Tensor, *, plus: int = 0) -> Tensor:
+    """Return values up to LARGEST in units of 1 / UNIT, to the nearest, ties to even; `plus` is added.
 
     The same as `round().long()`, but torch rounds with all threads from 2048 elements on (see `pieces`).
     """
-    return values.to(torch.float64, copy=True).mul_(UNIT).add_(SHIFT).view(torch.long).sub_(SHIFT_BITS)
+    return values.to(torch.float64, copy=True).mul_(UNIT).add_(SHIFT).view(torch.long).sub_(SHIFT_BITS - plus)
 
 
 def fixed(value: float) -> int:

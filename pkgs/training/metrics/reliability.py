@@ -14,7 +14,7 @@ from torch import Tensor
 
 from pkgs.training.metrics.checks import IGNORE, probabilities, same_shape, whole_labels
 from pkgs.training.metrics.fixed import UNIT, codes
-from pkgs.training.metrics.pieces import SPAN, bounds, pieces, spans
+from pkgs.training.metrics.pieces import SPAN, pieces, spans
 from pkgs.training.metrics.sums import Sums
 
 BINS: Final = 15
@@ -116,16 +116,17 @@ def measure_reliability(p: Tensor, label: Tensor, *, bins: int = BINS) -> list[R
     """
     same_shape(p, label)
     probabilities(p)
-    whole_labels(label, classes=2)
-    return tables(p.float().reshape(len(p), -1), label.reshape(len(label), -1), bins=bins)
+    ignored = whole_labels(label, classes=2)
+    rows = p.float().reshape(len(p), -1), label.reshape(len(label), -1)
+    return tables(*rows, bins=bins, ignored=ignored)
 
 
-def tables(p_BN: Tensor, label_BN: Tensor, *, bins: int = BINS) -> list[Reliability]:
-    """Return the table of each row of checked float32 probabilities."""
+def tables(p_BN: Tensor, label_BN: Tensor, *, bins: int = BINS, ignored: bool = True) -> list[Reliability]:
+    """Return the table of each row of checked float32 probabilities; `ignored`: whether some labels are."""
     count = torch.zeros(len(p_BN), 2 * bins + 1, dtype=torch.long, device=p_BN.device)
     sums = torch.zeros_like(count)
     for p, label in spans(p_BN, label_BN):
-        packed = _packed(p, label, bins)
+        packed = _packed(p, label, bins, ignored=ignored)
         count += packed >> PACK
         sums += packed & ((1 << PACK) - 1)
     count_BM2, sums_BM2 = (each[:, : 2 * bins].reshape(-1, bins, 2) for each in (count, sums))
@@ -133,17 +134,16 @@ def tables(p_BN: Tensor, label_BN: Tensor, *, bins: int = BINS) -> list[Reliabil
     return [Reliability(tuple(n), tuple(p), tuple(y)) for n, p, y in zip(*columns, strict=True)]
 
 
-def _packed(p_BN: Tensor, label_BN: Tensor, bins: int) -> Tensor:
+def _packed(p_BN: Tensor, label_BN: Tensor, bins: int, *, ignored: bool) -> Tensor:
     """Return the sums of p, and above bit PACK the counts, by bin and label; ignored pixels go to a last bin.
 
     One integer scatter carries both: sums of floats would depend on the order, and CUDA refuses a weighted
     `bincount` under the determinism switch.
     """
     packed = torch.zeros(len(p_BN), 2 * bins + 1, dtype=torch.long, device=p_BN.device)
-    ignored = bounds(label_BN)[1] == IGNORE
     for p, label in pieces(p_BN, label_BN):
         place = torch.add(label.int(), (p * bins).clamp_(max=bins - 1).int(), alpha=2)
         if ignored:
             place.masked_fill_(label == IGNORE, 2 * bins)
-        packed.scatter_add_(1, place.long(), codes(p).add_(1 << PACK))
+        packed.scatter_add_(1, place.long(), codes(p, plus=1 << PACK))
     return packed
