@@ -22,7 +22,8 @@ from pkgs.training.metrics.checks import (
     same_shape,
     whole_labels,
 )
-from pkgs.training.metrics.fixed import UNIT, brier_sums, fixed, nll_sums, row_sums, sigmoid, within
+from pkgs.training.metrics.fixed import UNIT, brier_sums, fixed, nll_sums, row_sums, within
+from pkgs.training.metrics.pieces import sigmoid
 from pkgs.training.metrics.reliability import Reliability, tables
 from pkgs.training.metrics.sums import Sums, mean_of
 

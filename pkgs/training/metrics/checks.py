@@ -7,6 +7,8 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from pkgs.training.metrics.pieces import bounds
+
 IGNORE: Final = 255
 """Label of pixels that no metric may see."""
 
@@ -61,8 +63,8 @@ def probabilities(values: Tensor) -> None:
     Raises:
         ValueError: With the range that was found.
     """
-    low, high = (bound.item() for bound in torch.aminmax(values))
-    if not (low >= 0 and high <= 1):  # also NaN, which aminmax passes on
+    low, high = bounds(values)
+    if not (low >= 0 and high <= 1):  # also NaN, which is passed on
         raise ValueError(f"Probabilities must lie within [0, 1], got {low:g} to {high:g}. Are these logits?")
 
 
@@ -72,30 +74,34 @@ def finite(values: Tensor) -> None:
     Raises:
         ValueError: If there is one.
     """
-    low, high = (bound.item() for bound in torch.aminmax(values))
+    low, high = bounds(values)
     if not (abs(low) < float("inf") and abs(high) < float("inf")):
         raise ValueError("Scores that are not finite cannot be measured; the network has diverged.")
 
 
-def whole_labels(label: Tensor, *, classes: int, ignore: int = IGNORE) -> None:
-    """Refuse labels that are no whole numbers of 0 to `classes` - 1 or `ignore`.
+def whole_labels(label: Tensor, *, classes: int, ignore: int = IGNORE) -> bool:
+    """Refuse labels that are no whole numbers of 0 to `classes` - 1 or `ignore`; say whether any is `ignore`.
 
     Raises:
         ValueError: With the dtype or the values.
     """
     if label.dtype == torch.bool:
-        return
+        return False
     if label.is_floating_point() or label.is_complex():
         raise ValueError(
             f"Labels must be whole numbers, got {label.dtype}. "
             "Are these soft labels, or a mask divided by 255?"
         )
-    low, high = (int(bound) for bound in torch.aminmax(torch.where(label == ignore, 0, label)))
+    low, high = bounds(label)
+    if low >= 0 and high < classes:  # the usual case, in one pass
+        return False
+    low, high = bounds(torch.where(label == ignore, 0, label))
     if low < 0 or high >= classes:
         raise ValueError(
             f"Labels must be 0 to {classes - 1} or {ignore} (not judged), got {low} to {high}. "
             "Does the reader map the file's values to classes?"
         )
+    return True
 
 
 def yes_or_no(prediction: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final
 
 import torch
@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pkgs.training.metrics.checks import IGNORE
+from pkgs.training.metrics.pieces import bounds, pieces
 
 UNIT: Final = 2**24
 """Sums hold multiples of 1 / UNIT, the step of float32 in [1/2, 1): good for 5e11 values up to 1."""
@@ -18,14 +19,23 @@ UNIT: Final = 2**24
 ROOM: Final = 2**39
 """The largest sum: UNIT times it is 2^63."""
 
-PIECE_ELEMENTS: Final = 2**18
-"""Elements per pass on a CPU: temporaries of 2 MiB stay in the cache, and the allocator keeps them."""
 
-SERIAL_ELEMENTS: Final = 2**14
-"""Below torch's grain of 2^15, so that one thread does a whole piece."""
+LARGEST: Final = 2**26
+"""The largest value: UNIT times it is well within the bits that `codes` uses."""
 
-LANES: Final = 64
-"""A multiple of every vector width of float32."""
+SHIFT: Final = 1.5 * 2.0**52
+"""Added to a smaller float64, it leaves the nearest whole number (a tie goes to the even) in the low bits."""
+
+SHIFT_BITS: Final = 0x4338000000000000
+"""SHIFT as the int64 of the same bits."""
+
+
+def codes(values: Tensor, *, plus: int = 0) -> Tensor:
+    """Return values up to LARGEST in units of 1 / UNIT, to the nearest, ties to even; `plus` is added.
+
+    The same as `round().long()`, but torch rounds with all threads from 2048 elements on (see `pieces`).
+    """
+    return values.to(torch.float64, copy=True).mul_(UNIT).add_(SHIFT).view(torch.long).sub_(SHIFT_BITS - plus)
 
 
 def fixed(value: float) -> int:
@@ -33,35 +43,16 @@ def fixed(value: float) -> int:
     return round(value * UNIT)
 
 
-def pieces(*tensors_BN: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    """Yield the tensors cut along N, small enough for a CPU's cache; at most PIECE_ELEMENTS per row."""
-    rows, columns = tensors_BN[0].shape
-    step = PIECE_ELEMENTS if tensors_BN[0].is_cuda else max(1, PIECE_ELEMENTS // rows)
-    for start in range(0, columns, step):
-        yield tuple(tensor[:, start : start + step] for tensor in tensors_BN)
-
-
 def row_sums(term: Callable[..., Tensor], *tensors_BN: Tensor, seen: Tensor) -> list[int]:
     """Return the fixed-point sum of `term(*tensors)` over what is seen of each row.
 
-    Scaling by a power of two and rounding are exact in float32 (beyond 2^23 there is nothing to round). The
-    caller makes sure that no row reaches ROOM.
+    The caller makes sure that values and sums are `within`.
     """
     total_B = torch.zeros(len(seen), dtype=torch.long, device=seen.device)
     for *cut, kept in pieces(*tensors_BN, seen):
-        codes = term(*cut).mul(UNIT).round_().long()
-        total_B += torch.where(kept, codes, 0).sum(dim=1)
+        total_B += torch.where(kept, codes(term(*cut)), 0).sum(dim=1)
     sums: list[int] = total_B.tolist()
     return sums
-
-
-def row_counts(mask_BN: Tensor) -> list[int]:
-    """Return how many entries of each row are true."""
-    total_B = torch.zeros(len(mask_BN), dtype=torch.long, device=mask_BN.device)
-    for (mask,) in pieces(mask_BN):
-        total_B += mask.sum(dim=1)
-    counts: list[int] = total_B.tolist()
-    return counts
 
 
 def brier_sums(p_BN: Tensor, label_BN: Tensor) -> list[int]:
@@ -72,42 +63,29 @@ def brier_sums(p_BN: Tensor, label_BN: Tensor) -> list[int]:
 
 
 def nll_sums(logits_BN: Tensor, label_BN: Tensor) -> list[int]:
-    """Return the sum of -log p(y) of each row, from logits that are `within`."""
+    """Return the sum of -log p(y) = (1 - y) z - log sigmoid(z) of each row; the logits z are `within`."""
     return row_sums(
-        lambda z, label: F.binary_cross_entropy_with_logits(z, (label == 1).float(), reduction="none"),
+        lambda z, log_p, label: (1 - (label == 1).float()).mul_(z).sub_(log_p),
         logits_BN,
+        F.logsigmoid(logits_BN),  # in one piece: torch shares it out whatever its size
         label_BN,
         seen=label_BN != IGNORE,
     )
 
 
 def within(values_BN: Tensor, what: str) -> None:
-    """Refuse values that are not finite or whose sum over a row could exceed what int64 holds.
+    """Refuse values that are not finite, beyond LARGEST, or whose sum over a row could exceed int64.
 
     Raises:
         ValueError: With the value.
     """
-    low, high = (bound.item() for bound in torch.aminmax(values_BN))
+    low, high = bounds(values_BN)
     largest = max(abs(low), abs(high))
-    if not largest < math.inf:  # also NaN, which aminmax passes on
+    if not largest < math.inf:  # also NaN, which is passed on
         raise ValueError(f"{what} that are not finite cannot be measured; the network has diverged.")
-    if (largest + 1) * values_BN.shape[1] >= ROOM:  # + 1: -log p is up to ln 2 beyond the logit
+    room = min(LARGEST, ROOM / values_BN.shape[1])
+    if largest + 1 >= room:  # + 1: -log p is up to ln 2 beyond the logit
         raise ValueError(
-            f"{what} up to {largest:.3g} over {values_BN.shape[1]} pixels exceed the exact sums (2^39); "
-            "the network has diverged, or the unit is wrong."
+            f"{what} up to {largest:.3g} exceed what exact sums over {values_BN.shape[1]} pixels hold "
+            f"({room:.3g}); the network has diverged, or the unit is wrong."
         )
-
-
-def sigmoid(logits: Tensor) -> Tensor:
-    """Return `torch.sigmoid`, with bits that depend on no neighbour and no number of threads.
-
-    On a CPU torch computes the last few elements of each thread by other code than the rest, and the last
-    bit differs: how a set is cut into batches would show. So pieces of whole vectors, one thread each.
-    """
-    if logits.is_cuda:
-        return torch.sigmoid(logits)
-    flat = F.pad(logits.flatten(), (0, -logits.numel() % LANES))
-    done = torch.empty_like(flat)
-    for start in range(0, len(flat), SERIAL_ELEMENTS):
-        torch.sigmoid(flat[start : start + SERIAL_ELEMENTS], out=done[start : start + SERIAL_ELEMENTS])
-    return done[: logits.numel()].view(logits.shape)

@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from pkgs.training.metrics.checks import IGNORE, same_shape, whole_labels, yes_or_no
-from pkgs.training.metrics.fixed import UNIT, fixed, pieces
+from pkgs.training.metrics.fixed import UNIT, fixed
 from pkgs.training.metrics.groups import PerGroup
+from pkgs.training.metrics.pieces import pieces
 from pkgs.training.metrics.sums import Sums
 
 CASE_SCORES: Final = ("iou", "dice", "precision", "recall")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
+import torch
 from torch import Tensor
 
 from pkgs.training.metrics.checks import (
@@ -16,7 +17,8 @@ from pkgs.training.metrics.checks import (
     whole_labels,
     yes_or_no,
 )
-from pkgs.training.metrics.fixed import UNIT, brier_sums, nll_sums, row_counts, row_sums, sigmoid, within
+from pkgs.training.metrics.fixed import UNIT, brier_sums, nll_sums, row_sums, within
+from pkgs.training.metrics.pieces import pieces, sigmoid
 from pkgs.training.metrics.reliability import BINS, Reliability, tables
 from pkgs.training.metrics.sums import Sums
 
@@ -129,9 +131,7 @@ def measure_overlap(prediction_BHW: Tensor, label_BHW: Tensor) -> list[PixelSums
     """
     same_shape(prediction_BHW, label_BHW)
     whole_labels(label_BHW, classes=2)
-    yes, label = yes_or_no(prediction_BHW).flatten(1), label_BHW.flatten(1)
-    target, seen = label == 1, label != IGNORE
-    found = zip(*(row_counts(each) for each in (yes & target, yes & seen, target, seen)), strict=True)
+    found = _counts(yes_or_no(prediction_BHW).flatten(1), label_BHW.flatten(1))
     return [
         PixelSums(
             tp=tp, fp=marked - tp, fn=objects - tp, tn=total - marked - objects + tp, cases=1,
@@ -144,3 +144,12 @@ def measure_overlap(prediction_BHW: Tensor, label_BHW: Tensor) -> list[PixelSums
 
 def _ratio(part: int, whole: int) -> float:
     return part / whole if whole else 1.0  # nothing there and nothing found is right
+
+
+def _counts(yes_BN: Tensor, label_BN: Tensor) -> list[tuple[int, int, int, int]]:
+    """Return per image how many pixels are found and true, found, true, and judged."""
+    total_4B = torch.zeros(4, len(label_BN), dtype=torch.long, device=label_BN.device)
+    for yes, label in pieces(yes_BN, label_BN):
+        target, seen = label == 1, label != IGNORE
+        total_4B += torch.stack([mask.sum(dim=1) for mask in (yes & target, yes & seen, target, seen)])
+    return list(zip(*total_4B.tolist(), strict=True))

@@ -13,15 +13,16 @@ import torch
 from torch import Tensor
 
 from pkgs.training.metrics.checks import IGNORE, probabilities, same_shape, whole_labels
-from pkgs.training.metrics.fixed import UNIT, pieces
+from pkgs.training.metrics.fixed import UNIT, codes
+from pkgs.training.metrics.pieces import SPAN, pieces, spans
 from pkgs.training.metrics.sums import Sums
 
 BINS: Final = 15
 FINE_BINS: Final = 4096
 """Bins that stand in for the values themselves; a power of two, so that the edges are exact."""
 
-PACK: Final = 42
-"""Bit from which on a packed sum holds the count: below are 2^18 values (a piece) of up to 2^24."""
+PACK: Final = (SPAN * UNIT).bit_length()
+"""Bit from which on a packed sum holds the count; below, SPAN times p = 1 has room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,27 +116,34 @@ def measure_reliability(p: Tensor, label: Tensor, *, bins: int = BINS) -> list[R
     """
     same_shape(p, label)
     probabilities(p)
-    whole_labels(label, classes=2)
-    return tables(p.float().reshape(len(p), -1), label.reshape(len(label), -1), bins=bins)
+    ignored = whole_labels(label, classes=2)
+    rows = p.float().reshape(len(p), -1), label.reshape(len(label), -1)
+    return tables(*rows, bins=bins, ignored=ignored)
 
 
-def tables(p_BN: Tensor, label_BN: Tensor, *, bins: int = BINS) -> list[Reliability]:
-    """Return the table of each row of checked float32 probabilities.
-
-    One integer scatter carries count and sum of p, split by label: floats would depend on the order, and
-    CUDA refuses a weighted `bincount` under the determinism switch.
-    """
-    sums = torch.zeros(len(p_BN), 2 * bins + 1, dtype=torch.long, device=p_BN.device)
-    count = torch.zeros_like(sums)
-    for p, label in pieces(p_BN, label_BN):
-        place = (p * bins).floor_().clamp_(max=bins - 1)
-        y = label.float()
-        y.masked_fill_(y == IGNORE, 2 * bins)  # beyond all bins, to be clamped into one that is dropped
-        index = place.mul_(2).add_(y).clamp_(max=2 * bins).long()
-        code = (p * UNIT).round_().long().add_(1 << PACK)
-        packed = torch.zeros_like(sums).scatter_add_(1, index, code)
+def tables(p_BN: Tensor, label_BN: Tensor, *, bins: int = BINS, ignored: bool = True) -> list[Reliability]:
+    """Return the table of each row of checked float32 probabilities; `ignored`: whether some labels are."""
+    count = torch.zeros(len(p_BN), 2 * bins + 1, dtype=torch.long, device=p_BN.device)
+    sums = torch.zeros_like(count)
+    for p, label in spans(p_BN, label_BN):
+        packed = _packed(p, label, bins, ignored=ignored)
         count += packed >> PACK
         sums += packed & ((1 << PACK) - 1)
     count_BM2, sums_BM2 = (each[:, : 2 * bins].reshape(-1, bins, 2) for each in (count, sums))
     columns = (count_BM2.sum(dim=2).tolist(), sums_BM2.sum(dim=2).tolist(), count_BM2[:, :, 1].tolist())
     return [Reliability(tuple(n), tuple(p), tuple(y)) for n, p, y in zip(*columns, strict=True)]
+
+
+def _packed(p_BN: Tensor, label_BN: Tensor, bins: int, *, ignored: bool) -> Tensor:
+    """Return the sums of p, and above bit PACK the counts, by bin and label; ignored pixels go to a last bin.
+
+    One integer scatter carries both: sums of floats would depend on the order, and CUDA refuses a weighted
+    `bincount` under the determinism switch.
+    """
+    packed = torch.zeros(len(p_BN), 2 * bins + 1, dtype=torch.long, device=p_BN.device)
+    for p, label in pieces(p_BN, label_BN):
+        place = torch.add(label.int(), (p * bins).clamp_(max=bins - 1).int(), alpha=2)
+        if ignored:
+            place.masked_fill_(label == IGNORE, 2 * bins)
+        packed.scatter_add_(1, place.long(), codes(p, plus=1 << PACK))
+    return packed

@@ -43,8 +43,8 @@ class Sums(ABC):
     def __add__(self, other: Self) -> Self:
         if type(other) is not type(self):
             raise TypeError(f"{type(self).__name__} and {type(other).__name__} cannot be merged.")
-        names = [field.name for field in fields(self)]  # type: ignore[arg-type]
-        return type(self)(**{name: plus(getattr(self, name), getattr(other, name)) for name in names})
+        own = self.__dataclass_fields__  # type: ignore[attr-defined]
+        return type(self)(**{name: plus(getattr(self, name), getattr(other, name)) for name in own})
 
 
 S = TypeVar("S", bound=Sums)

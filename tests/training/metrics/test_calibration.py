@@ -184,7 +184,7 @@ ZEROS = torch.zeros(1, 4, 4, dtype=torch.long)
         (torch.zeros(1, 1, 4, 5), ZEROS, "agree in shape"),
         (torch.zeros(0, 1, 4, 4), ZEROS[:0], "Is the data set empty"),
         (torch.full((1, 1, 4, 4), math.inf), ZEROS, "has diverged"),
-        (torch.full((1, 1, 4, 4), 1e12), ZEROS, "exceed the exact sums"),
+        (torch.full((1, 1, 4, 4), 1e12), ZEROS, "exceed what exact sums"),
         (torch.zeros(1, 1, 4, 4), ZEROS + 2, "must be 0 to 1 or 255"),
         (torch.zeros(1, 1, 4, 4), ZEROS.float(), "whole numbers"),
     ],

@@ -1,26 +1,19 @@
-"""Fixed point and the sigmoid whose bits depend on no neighbour."""
+"""Fixed point."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from pkgs.training.metrics.fixed import UNIT, pieces, row_counts, row_sums, sigmoid, within
+from pkgs.training.metrics.fixed import UNIT, codes, nll_sums, row_sums, within
 
 
-def test_sigmoid_depends_on_no_neighbour_and_no_thread() -> None:
-    logits = 4 * torch.randn(50_021, generator=torch.Generator().manual_seed(0))
-    whole, before = sigmoid(logits), torch.get_num_threads()
-    for threads, start, stop in ((1, 3, 20), (2, 1, 40_002), (3, 17, 50_020), (2, 49_999, 50_021)):
-        torch.set_num_threads(threads)
-        assert torch.equal(sigmoid(logits[start:stop]), whole[start:stop])
-    torch.set_num_threads(before)
-
-
-def test_sigmoid_is_torchs_own_on_whole_vectors() -> None:
-    logits = 4 * torch.randn(2, 1, 64, 64, generator=torch.Generator().manual_seed(1))
-    assert torch.equal(sigmoid(logits), torch.sigmoid(logits))
-    assert sigmoid(torch.tensor([-200.0, 0.0, 200.0])).tolist() == [0, 0.5, 1]
+def test_codes_are_rounded_to_the_nearest_and_ties_to_even() -> None:
+    values = torch.tensor([0.5, 1.5, 2.5, -0.5, -1.5, 3.75, 2.0**50]) / UNIT
+    assert codes(values).tolist() == [0, 2, 2, 0, -2, 4, 2**50]
+    drawn = torch.randn(10_000, generator=torch.Generator().manual_seed(0)).double()
+    for values in (drawn, drawn.float(), drawn.half()):
+        assert torch.equal(codes(values), (values.double() * UNIT).round().long())
 
 
 def test_row_sums_are_exact_and_skip_what_is_not_seen() -> None:
@@ -30,13 +23,16 @@ def test_row_sums_are_exact_and_skip_what_is_not_seen() -> None:
     assert row_sums(torch.clone, values, seen=seen) == [UNIT // 2 + 1, 8 * UNIT]
 
 
-def test_pieces_cover_every_column_once() -> None:
-    values = torch.ones(3, 200_001, dtype=torch.bool)
-    assert sum(piece.shape[1] for (piece,) in pieces(values)) == 200_001
-    assert row_counts(values) == [200_001] * 3
+def test_likelihoods_are_those_of_torch_to_the_last_bit() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits, label = 5 * torch.randn(2, 5001, generator=generator), torch.arange(10_002).reshape(2, -1) % 2
+    nll = torch.nn.functional.binary_cross_entropy_with_logits(logits, label.float(), reduction="none")
+    assert nll_sums(logits, label) == codes(nll).sum(dim=1).tolist()
 
 
 def test_sums_that_int64_cannot_hold_are_refused() -> None:
-    within(torch.full((1, 4), 1e11), "Numbers")
-    with pytest.raises(ValueError, match=r"Numbers up to 2e\+11 over 4 pixels exceed"):
-        within(torch.full((1, 4), 2e11), "Numbers")
+    within(torch.full((1, 4), 6e7), "Numbers")
+    with pytest.raises(ValueError, match=r"Numbers up to 7e\+07 exceed what exact sums over 4 pixels hold"):
+        within(torch.full((1, 4), 7e7), "Numbers")
+    with pytest.raises(ValueError, match=r"over 1000000 pixels hold \(5\.5e\+05\)"):
+        within(torch.full((1, 1_000_000), -6e5), "Numbers")

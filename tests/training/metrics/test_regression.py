@@ -56,7 +56,7 @@ def test_a_constant_has_no_correlation_and_nothing_has_no_score() -> None:
 
 
 def test_a_large_mean_costs_no_digits() -> None:
-    x = torch.arange(100.0)[None] / 64 + 2**12 + 1 / 3
+    x = torch.arange(100.0)[None] / 64 + 2000 + 1 / 3
     assert measure_regression(x, x)[0].scores()["pearson"] == 1
 
 
@@ -66,7 +66,7 @@ def test_a_large_mean_costs_no_digits() -> None:
         (torch.zeros(1, 3), torch.zeros(1, 4), "agree in shape"),
         (torch.zeros(0, 3), torch.zeros(0, 3), "Is the data set empty"),
         (torch.full((1, 3), math.nan), torch.zeros(1, 3), "not finite"),
-        (torch.full((1, 3), 1e7), torch.zeros(1, 3), r"Squares up to 1e\+14 over 3 pixels exceed"),
+        (torch.full((1, 3), 1e7), torch.zeros(1, 3), r"Squares up to 1e\+14 exceed"),
     ],
 )
 def test_numbers_that_cannot_be_summed_are_refused(prediction: Tensor, truth: Tensor, message: str) -> None:

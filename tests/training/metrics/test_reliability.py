@@ -77,6 +77,22 @@ def test_every_pixel_counts_once_whatever_the_size_and_the_bins() -> None:
         assert [table.total for table in measure_reliability(p, label, bins=bins)] == [300_000] * 3
 
 
+def test_a_million_pixels_of_p_one_are_not_taken_for_counts() -> None:
+    p = torch.ones(1, 2**20)
+    table = measure_reliability(p, torch.zeros_like(p, dtype=torch.long))[0]
+    assert (table.count[-1], table.p[-1], table.y[-1]) == (2**20, 2**20 * UNIT, 0)
+    assert table.ece() == 1
+
+
+def test_float32_sums_of_torchmetrics_drift_and_ours_do_not() -> None:
+    from torchmetrics.functional.classification import binary_calibration_error as peer
+
+    p = torch.full((1, 2_000_000), 0.7)
+    label = (torch.arange(p.numel()).reshape(p.shape) % 10 < 7).long()  # calibrated
+    assert measure_reliability(p, label)[0].ece() < 1e-7
+    assert float(peer(p, label, n_bins=BINS)) > 1e-3
+
+
 def test_perfect_calibration_has_no_error() -> None:
     p = torch.full((1, 8), 0.25)
     assert measure_reliability(p, torch.tensor([[1, 0, 0, 0, 1, 0, 0, 0]]))[0].ece() == 0

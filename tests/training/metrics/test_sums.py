@@ -132,6 +132,10 @@ def test_what_is_not_in_the_state_of_a_kind_is_refused(kind: str) -> None:
         restore({**state, "surplus": 1})
 
 
+def test_every_kind_that_can_be_restored_is_in_this_suite() -> None:
+    assert metrics.states.KINDS.keys() == KINDS.keys() | {"ClassRanking"}  # a part of Ranking
+
+
 def test_a_state_of_an_unknown_kind_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(ValueError, match="Did you mean 'Overlap'"):
         restore({"kind": "Overlaps"})
