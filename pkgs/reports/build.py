@@ -63,7 +63,10 @@ def make_report(study: Study, *, base: str | None = None) -> Report:
     rows = tables.seed_rows(study, metrics)
     primary = compare(study, chosen, weights=sections.PRIMARY, metrics=endpoints)
     every = [
-        one for weights in tables.TRAINED for one in compare(study, chosen, weights=weights, metrics=metrics)
+        one
+        for weights in tables.weights_of(study)
+        if weights in tables.TRAINED
+        for one in compare(study, chosen, weights=weights, metrics=metrics)
     ]
     synthetic = any(run.results.synthetic for run in study.runs)
     overlays, complaints = _overlays(study, synthetic=synthetic)

@@ -16,8 +16,10 @@ from pkgs.reports.tables import TRAINED, SeedRow, split_references
 
 COLUMNS = 3
 COLOUR = "#0072B2"
-OFFSETS = {"last": -0.14, "best": 0.14}
+OFFSETS = {"last": -0.16, "best": 0.08, "ema": 0.28}
 """Vertical places within the line of a condition; the axis points down."""
+FILLS = {"best": "white", "ema": "#DDDDDD"}
+"""What a point is filled with; the last weights take the colour of the condition."""
 
 
 def draw_points(study: Study, rows: Sequence[SeedRow], *, synthetic: bool) -> Drawing | None:
@@ -45,11 +47,11 @@ def draw_points(study: Study, rows: Sequence[SeedRow], *, synthetic: bool) -> Dr
             axes.set_xlabel("\n".join(beside), fontsize=8.5, color="#555555")
         for axes in list(grid.flat)[len(metrics) :]:
             axes.set_visible(False)
-        figure.legend(handles=_handles(), loc="outside upper left", ncols=4, fontsize=9)
+        figure.legend(handles=_handles(trained), loc="outside upper left", ncols=4, fontsize=9)
         caption = (
             "Test results, pooled over all pixels: one point per seed, filled for the last weights, "
-            "open for the best by validation; the line is the 95 % t interval of the mean, its tick "
-            "the mean; a line that reaches the edge goes on beyond it."
+            "open for the best by validation, grey for their moving average; the line is the 95 % t interval "
+            "of the mean, its tick the mean; a line that reaches the edge goes on beyond it."
         )
         return finish(figure, "test_results", caption, synthetic=synthetic)
 
@@ -60,7 +62,7 @@ def _metric_panel(axes: Axes, rows: Sequence[SeedRow], look: dict[str, Look]) ->
         one, colour = look[row.condition], look[row.condition].colour
         y = places[row.condition] + OFFSETS[row.weights]
         finite = [value for value in row.values.values() if math.isfinite(value)]
-        fill = colour if row.weights == "last" else "white"
+        fill = FILLS.get(row.weights, colour)
         if row.summary.interval:
             axes.plot(
                 [row.summary.interval.low, row.summary.interval.high], [y, y], color=colour, linewidth=1.2
@@ -90,12 +92,14 @@ def _arrow(metric: Metric) -> str:
     return " (more is better)" if metric.higher_is_better else " (less is better)"
 
 
-def _handles() -> list[Line2D]:
+def _handles(rows: Sequence[SeedRow]) -> list[Line2D]:
     grey = "#555555"
-    fills = {"last": grey, "best": "white"}
+    style = {"marker": "o", "linestyle": "", "color": grey}
+    shown = [weights for weights in TRAINED if any(row.weights == weights for row in rows)]
+    fills = [FILLS.get(weights, grey) for weights in shown]
     return [
-        Line2D([], [], marker="o", linestyle="", color=grey, markerfacecolor=fills[weights], label=weights)
-        for weights in TRAINED
+        Line2D([], [], **style, markerfacecolor=fill, label=name)  # type: ignore[arg-type]  # names of one type
+        for name, fill in zip(shown, fills, strict=True)
     ]
 
 

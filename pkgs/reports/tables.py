@@ -17,8 +17,9 @@ from pkgs.reports.results import MACRO, POOLED
 from pkgs.reports.runs import Study
 from pkgs.reports.statistics import Summary, summarise
 
-TRAINED = ("last", "best")
-"""Weights that the training left; `last` is the primary endpoint. Other rows of test.csv are references."""
+TRAINED = ("last", "best", "ema")
+"""Weights that the training left, `ema` their moving average; `last` is the primary endpoint. Other rows of
+test.csv are references."""
 
 REFERENCE_LABELS = {"threshold": "best global threshold"}
 """What other names in the column `weights` stand for: numbers to be beaten, without a network."""
@@ -50,7 +51,7 @@ def measured_metrics(study: Study) -> list[Metric]:
 
 
 def weights_of(study: Study) -> list[str]:
-    """Return the names in the column `weights`: last and best first, then the references."""
+    """Return the names in the column `weights`: those of the training first, then the references."""
     found = {weights for run in study.runs for weights, _ in run.results.tests}
     return [name for name in TRAINED if name in found] + sorted(found - set(TRAINED))
 

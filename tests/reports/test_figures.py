@@ -9,7 +9,7 @@ from pkgs.reports.curves import MAX_POINTS, averaged, draw_curves, stretches
 from pkgs.reports.plot_style import looks
 from pkgs.reports.points import draw_differences, draw_points
 from pkgs.reports.runs import read_study
-from pkgs.reports.tables import measured_metrics, seed_rows
+from pkgs.reports.tables import measured_metrics, seed_rows, split_references, weights_of
 from tests.builders.run_folders import MadeUp, write_run, write_study
 
 
@@ -65,3 +65,18 @@ def test_short_curves_keep_every_step_and_long_ones_are_averaged() -> None:
 def test_conditions_beyond_the_palette_get_another_dash() -> None:
     drawn = looks([f"c{i}" for i in range(14)])
     assert len({(look.colour, look.dash) for look in drawn.values()}) == 14
+
+
+def test_averaged_weights_stand_beside_last_and_best_and_are_no_reference(tmp_path: Path) -> None:
+    write_study(tmp_path)
+    for file in tmp_path.rglob("test.csv"):
+        lines = file.read_text().splitlines()
+        averaged_too = [line.replace(",last,", ",ema,") for line in lines if ",last," in line]
+        file.write_text("\n".join([*lines, *averaged_too, ""]))
+    study = read_study(tmp_path, "ke", out=tmp_path / "out")
+    rows = seed_rows(study, measured_metrics(study))
+    assert weights_of(study) == ["last", "best", "ema", "threshold"]
+    assert "ema" not in {row.condition for row in split_references(rows)[1]}
+    figure = draw_points(study, rows, synthetic=False)
+    assert figure is not None
+    assert b"<!-- ema -->" in figure.svg
