@@ -91,18 +91,19 @@ def _fill(planes: Sequence[_Planes], ways: _Ways, samples: NDArray[np.int64]) ->
 
 
 class _Ways:
-    """Where the pixels of each sample come from, in a padded source.
+    """Where the pixels of each sample come from, in the source and in a padded one.
 
     Worked out for all samples together, in double precision; what a sample gets depends on itself alone.
     """
 
     def __init__(self, plan: Plan, sides: Sides) -> None:
         self.plan, self.size = plan, plan.size[::-1]
-        matrix_BEE = np.linalg.inv(_from_pixels(sides)) @ plan.matrix_BEE @ _from_pixels(plan.size)
-        padding_B22 = self._padding(matrix_BEE, sides)
-        shift_BEE = np.tile(np.eye(3), (len(matrix_BEE), 1, 1))
-        shift_BEE[:, :2, 2] = padding_B22[:, :, 0]
-        self.matrix_BEE: Numbers = shift_BEE @ matrix_BEE
+        self.plain_BEE: Numbers = (
+            np.linalg.inv(_from_pixels(sides)) @ plan.matrix_BEE @ _from_pixels(plan.size)
+        )
+        padding_B22 = self._padding(self.plain_BEE, sides)
+        self.matrix_BEE = self.plain_BEE.copy()
+        self.matrix_BEE[:, :2] += padding_B22[:, :, :1] * self.plain_BEE[:, 2:]
         self.padding: list[list[int]] = padding_B22[:, ::-1].reshape(-1, 4).tolist()
         self.straight = ((plan.matrix_BEE[:, 2] == (0, 0, 1)).all(axis=1) & ~plan.bent_B).tolist()
 
@@ -151,12 +152,13 @@ def _warp_plane(  # noqa: PLR0913 - all by name
     border = cv2.BORDER_REFLECT if planes.outside is None else cv2.BORDER_CONSTANT
     method = cv2.INTER_LINEAR if planes.linear else cv2.INTER_NEAREST
     value = planes.outside or (0.0,)
+    matrix = way.plain_BEE[sample, :2]
     top, bottom, left, right = way.padding[sample]
-    if top or bottom or left or right:
+    if (planes.linear or maps is not None) and (top or bottom or left or right):  # else not worth the copy
+        matrix = way.matrix_BEE[sample, :2]
         source = cv2.copyMakeBorder(source, top, bottom, left, right, border, value=value)
     rule: dict[str, Any] = {"dst": target, "borderMode": border, "borderValue": value}
     if maps is None:
-        flags = method | cv2.WARP_INVERSE_MAP
-        cv2.warpAffine(source, way.matrix_BEE[sample, :2], way.size, flags=flags, **rule)
+        cv2.warpAffine(source, matrix, way.size, flags=method | cv2.WARP_INVERSE_MAP, **rule)
     else:
         cv2.remap(source, maps[0], maps[1], method, **rule)
