@@ -141,8 +141,9 @@ def test_weights_vanish_outside_where_labels_are_ignored() -> None:
     assert moved["weight"].max() == 1
 
 
-def test_a_batch_is_the_same_whatever_the_number_of_threads_and_the_split() -> None:
-    batch, matrix = batch_of((30, 40), count=8), matrices_of(2, count=8)
+@pytest.mark.parametrize("sides", [(120, 160), (30, 50, 60)])  # enough to be shared out
+def test_a_batch_is_the_same_whatever_the_number_of_threads_and_the_split(sides: tuple[int, ...]) -> None:
+    batch, matrix = batch_of(sides, count=8), matrices_of(len(sides), count=8)
     whole = resample(batch, KINDS, matrix_BEE=matrix)
     threads = torch.get_num_threads()
     torch.set_num_threads(1 if threads > 1 else 2)
