@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import warnings
 
 import pytest
@@ -32,6 +33,29 @@ def test_an_absent_peer_leaves_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "kornia_change", absent)
     row = room.measure(repeats=1, quick=True)[0]
     assert (row.peer, row.speed_up(), row.note) == ((), None, "absent: kornia")
+
+
+@pytest.mark.parametrize(("rates", "best"), [({1: 5.0, 2: 3.0}, 1), ({1: 5.0, 2: 8.0}, 2)])
+def test_each_side_runs_on_the_threads_that_suit_it(
+    rates: dict[int, float], best: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    monkeypatch.setattr(room, "timed", lambda *_, threads, **__: room.Timed(rates[threads], cpu_ms=1.0))
+    assert room.best_threads(lambda _: None, {}) == best
+
+
+def test_a_side_runs_on_the_threads_asked_for_and_leaves_torch_as_it_was() -> None:
+    before, seen = torch.get_num_threads(), []
+    room.timed(
+        lambda _: seen.append(torch.get_num_threads()), room.batch_of((2, 1, 8, 8)), batches=2, threads=3
+    )
+    assert (seen, torch.get_num_threads()) == ([3, 3], before)
+
+
+def test_the_note_says_threads_and_cpu_time() -> None:
+    pytest.importorskip("kornia", reason="kornia is an optional peer")
+    note = room.measure(repeats=1, quick=True)[0].note
+    assert re.search(r"ours \d+ threads?, [\d.]+ ms of CPU a batch; peer \d+ thread", note)
 
 
 def ours_turned(batch: room.Batch, degrees: float) -> room.Batch:

@@ -1,56 +1,31 @@
-"""Resampling on the CPU by plain gathers: one index per pixel for image, soft maps, weights and labels.
+"""Resampling of volumes on the CPU by plain gathers: one index per voxel for all kinds of tensors.
 
 Why not `grid_sample`: on a CPU it works out place, reflection and corners anew for every tensor, and gathers
 by vector instructions that are slower than scalar loads. Here the place of each pixel is worked out once, as
 a sum of one number per row and one per column; the corners of a cell are one index into shifted views of a
 padded copy of the sample; labels are read as they are instead of passing through float. Blocks of rows stay
 below the size at which torch starts threads (GRAIN), so they lie in the second-level cache, and each thread
-here has a core to itself. Two to three times as fast as an affine grid and two calls of `grid_sample`.
+here has a core to itself. Two to three times as fast as an affine grid and two calls of `grid_sample`. Planes
+go through `warping`, as OpenCV knows no volumes.
 """
 
-# ruff: noqa: N815 - arrays end in their axes, fields too
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
 from math import prod
-from typing import Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-Numbers = NDArray[np.float64]
-Sides = tuple[int, ...]
-
-GRAIN: Final = 32768  # elements; torch works in the calling thread below it (at::internal::GRAIN_SIZE)
+from pkgs.data.transforms.plan import GRAIN, Numbers, Pairs, Plan, Sides, share
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """Where each pixel of the result comes from, for the samples of one batch."""
-
-    which: NDArray[np.int64]
-    """Samples to write; the others are left alone."""
-    matrix_BEE: Numbers
-    size: Sides
-    """Of the result."""
-    offsets_px: Tensor | None
-    """Further way of each pixel in the source, [B, D, *size], x first; from an elastic field."""
-    bent_B: NDArray[np.bool_]
-    """Which samples have such a way: what happens to the others must not depend on their neighbours."""
-    outside: float | None
-    """Value of linear tensors outside of the source; None: reflect."""
-    outside_label: int
-
-
-def gather(
-    linear: Sequence[tuple[Tensor, Tensor]], labels: Sequence[tuple[Tensor, Tensor]], *, plan: Plan
-) -> None:
+def gather(linear: Pairs, labels: Pairs, *, plan: Plan) -> None:
     """Fill the targets. Linear ones interpolate between the 2^D neighbours, labels take the nearest pixel.
 
     Args:
@@ -61,20 +36,8 @@ def gather(
     if not len(plan.which):
         return
     sides: Sides = tuple((linear[0] if linear else labels[0])[0].shape[-len(plan.size) :])
-    share(partial(_fill, _Job(linear, labels, plan, sides, _Lines(plan, sides))), plan.which)
-
-
-def share(work: Callable[[NDArray[np.int64]], None], items: NDArray[np.int64]) -> None:
-    """Do the work on all items, split over as many threads as torch may use; the calling one included."""
-    threads = min(torch.get_num_threads(), len(items))
-    if threads == 1:
-        work(items)
-        return
-    with ThreadPoolExecutor(threads - 1) as pool:  # made anew: one that is kept would not survive a fork
-        others = [pool.submit(work, items[start::threads]) for start in range(1, threads)]
-        work(items[::threads])
-        for other in others:
-            other.result()
+    job = _Job(linear, labels, plan, sides, _Lines(plan, sides))
+    share(partial(_fill, job), plan.which, elements=prod(plan.size))
 
 
 class _Table:
@@ -131,8 +94,8 @@ class _Scratch:
 class _Job:
     """What all threads of one call share."""
 
-    linear: Sequence[tuple[Tensor, Tensor]]
-    labels: Sequence[tuple[Tensor, Tensor]]
+    linear: Pairs
+    labels: Pairs
     plan: Plan
     sides: Sides
     lines: _Lines
@@ -250,10 +213,9 @@ class _Lines:
     def __init__(self, plan: Plan, sides: Sides) -> None:
         dimensions, matrix = len(sides), plan.matrix_BEE
         half = np.array(sides[::-1]) / 2
-        forms = np.concatenate([half[:, None] * (matrix[:, :-1] + matrix[:, -1:]), matrix[:, -1:]], axis=1)
-        self.projective = (matrix[:, -1] != np.eye(dimensions + 1)[-1]).any(axis=1)
-        self.far = self.projective | self._far(forms[:, :-1], half)
-        forms[~self.projective, :-1, -1] += 1  # 1 more: the padding; where one divides, it comes after
+        forms = half[:, None] * (matrix[:, :-1] + matrix[:, -1:])
+        self.far = self._far(forms, half)
+        forms[..., -1] += 1  # the padding
         axes = [(2 * np.arange(side) + 1) / side - 1 for side in plan.size[::-1]]  # of the result, x first
         rows = forms[:, :, -1].reshape(*forms.shape[:2], *(1 for _ in plan.size[1:]))
         for axis in range(1, dimensions):
@@ -272,10 +234,5 @@ class _Lines:
 
     def places(self, sample: int, rows: Tensor, scratch: _Scratch) -> None:
         """Write the places of a block of rows into its grids."""
-        columns = self.columns[sample]
-        for grid, row, column in zip(scratch.grid, rows.unbind(), columns.unbind(), strict=False):
+        for grid, row, column in zip(scratch.grid, rows.unbind(), self.columns[sample].unbind(), strict=True):
             torch.add(row, column, out=grid)
-        if self.projective[sample]:
-            below = rows[-1] + columns[-1]
-            for grid in scratch.grid:
-                grid.div_(below).add_(1)

@@ -1,24 +1,20 @@
 """Resampling on an accelerator by `grid_sample`: one grid for all linear tensors, the same for all labels.
 
-There a grid costs one kernel, and gathers are what the hardware is made for. On a CPU `gathering` does the
-same, faster.
+There a grid costs one kernel, and gathers are what the hardware is made for. On a CPU `warping` (2-D) and
+`gathering` (3-D) do the same, faster.
 """
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pkgs.data.transforms.gathering import Plan, Sides
+from pkgs.data.transforms.plan import Pairs, Plan, Sides
 
 
-def sample_grid(
-    linear: Sequence[tuple[Tensor, Tensor]], labels: Sequence[tuple[Tensor, Tensor]], *, plan: Plan
-) -> None:
+def sample_grid(linear: Pairs, labels: Pairs, *, plan: Plan) -> None:
     """Fill the targets, as `gathering.gather` does; labels pass as float32, exact from 0 to 2^24 - 2."""
     if not len(plan.which):
         return

@@ -21,7 +21,9 @@ PLANES: Final = {2: ((0, 1),), 3: ((0, 1), (0, 2), (1, 2))}
 
 
 def identity(batch: int, dimensions: int) -> Numbers:
-    return np.tile(np.eye(dimensions + 1), (batch, 1, 1))
+    full: Numbers = np.zeros((batch, dimensions + 1, dimensions + 1))
+    full[:] = np.eye(dimensions + 1)
+    return full
 
 
 def in_plane(entries: Sequence[Numbers], plane_B: NDArray[np.int64], *, dimensions: int) -> Numbers:
@@ -117,7 +119,9 @@ def only_where(chosen_B: Flags, matrix_BEE: Numbers) -> Numbers:
 
 def signed_permutations(matrix_BEE: Numbers) -> Flags:
     """Return which matrices are flips, quarter turns, or nothing at all, exactly."""
-    whole = np.isin(matrix_BEE, (-1.0, 0.0, 1.0)).all(axis=(1, 2))
+    whole = ((matrix_BEE == 0) | (np.abs(matrix_BEE) == 1)).all(axis=(1, 2))
+    if not whole.any():
+        return np.asarray(whole)
     linear = np.abs(matrix_BEE[:, :-1, :-1])
     permutes = (linear.sum(axis=1) == 1).all(axis=1) & (linear.sum(axis=2) == 1).all(axis=1)
     still = (matrix_BEE[:, :-1, -1] == 0).all(axis=1) & (matrix_BEE[:, -1, :-1] == 0).all(axis=1)

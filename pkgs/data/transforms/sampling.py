@@ -16,10 +16,12 @@ from torch import Tensor
 
 from pkgs.data.items import IGNORE
 from pkgs.data.transforms.contract import Kinds, Sides, Tensors, sides_of
-from pkgs.data.transforms.gathering import Plan, gather
+from pkgs.data.transforms.gathering import gather
 from pkgs.data.transforms.grids import sample_grid
 from pkgs.data.transforms.matrices import signed_permutations
 from pkgs.data.transforms.orientation import reorient_some
+from pkgs.data.transforms.plan import Plan
+from pkgs.data.transforms.warping import warp
 
 
 def resample(  # noqa: PLR0913 - all by name
@@ -71,7 +73,8 @@ def resample(  # noqa: PLR0913 - all by name
 def _interpolate(batch: Tensors, kinds: Kinds, targets: dict[str, Tensor], *, plan: Plan) -> None:
     """Fill the targets of the plan's samples; tensors with one rule for the outside share a pass."""
     device = next(iter(targets.values())).device
-    fill = gather if device.type == "cpu" else sample_grid
+    on_cpu = warp if len(plan.size) == 2 else gather
+    fill = on_cpu if device.type == "cpu" else sample_grid
     pairs = {name: (batch[name].detach(), targets[name]) for name in kinds}
     rules = {"image": plan.outside, "soft": None, "weight": 0.0}  # a mirrored share is still a share
     labels = [pairs[name] for name, kind in kinds.items() if kind == "label"]
@@ -113,6 +116,8 @@ def _check(
             f"The draws are matrices of shape {matrix_BEE.shape}; this batch needs {expected}. "
             "Were they drawn for another batch size or number of dimensions?"
         )
+    if len(sides) == 3 and (matrix_BEE[:, -1] != (0, 0, 0, 1)).any():
+        raise ValueError("A perspective needs 2-D images: the last row of a matrix in 3-D is (0, 0, 0, 1).")
     for name, kind in kinds.items():
         if kind == "label" and not outside_label <= torch.iinfo(batch[name].dtype).max:
             raise ValueError(

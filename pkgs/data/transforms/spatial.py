@@ -57,7 +57,9 @@ class Spatial:
         stream, config = Stream(seed, purpose, first, batch, self.name), self.config
         plane_B = stream.whole("plane", len(matrices.PLANES[len(sides)]))
         matrix = self._affine(stream, plane_B, sides) @ self._mirror(stream, plane_B, len(sides))
-        matrix = matrix @ self._shift(stream, len(sides)) @ self._crop(stream, len(sides))
+        matrix = matrix @ self._shift(stream, len(sides))
+        if config.crop_p:
+            matrix = matrix @ self._crop(stream, len(sides))
         if config.perspective_p:
             corners = config.perspective * stream.unit("perspective_corners", width=8).reshape(batch, 4, 2)
             chosen = stream.chance("perspective", config.perspective_p)

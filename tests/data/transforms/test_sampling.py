@@ -10,8 +10,8 @@ from scipy import ndimage
 from torch import Tensor
 
 from pkgs.data.items import IGNORE, Kind
-from pkgs.data.transforms import gathering, grids, matrices
-from pkgs.data.transforms.gathering import Plan
+from pkgs.data.transforms import gathering, grids, matrices, warping
+from pkgs.data.transforms.plan import Plan
 from pkgs.data.transforms.sampling import resample
 
 KINDS: dict[str, Kind] = {"image": "image", "label": "label", "soft": "soft", "weight": "weight"}
@@ -93,7 +93,7 @@ def test_the_accelerator_path_gives_the_same(sides: tuple[int, ...], outside: fl
     offsets = torch.rand(4, len(sides), *sides) * 2
     plan = Plan(np.arange(4), matrix, sides, offsets, np.ones(4, dtype=bool), outside, IGNORE)
     results = []
-    for fill in (gathering.gather, grids.sample_grid):
+    for fill in (warping.warp if len(sides) == 2 else gathering.gather, grids.sample_grid):
         image, label = torch.empty_like(batch["image"]), torch.empty_like(batch["label"])
         fill([(batch["image"], image)], [(batch["label"], label)], plan=plan)
         results.append((image, label))
@@ -106,7 +106,7 @@ def test_a_perspective_gives_the_same_on_both_paths_and_moves_corners_inwards() 
     matrix = matrices.perspective(np.random.default_rng(2).uniform(0, 0.5, (2, 4, 2)))
     plan = Plan(np.arange(2), matrix, (24, 24), None, np.zeros(2, dtype=bool), 0.0, IGNORE)
     found, expected = torch.empty_like(batch["image"]), torch.empty_like(batch["image"])
-    gathering.gather([(batch["image"], found)], [], plan=plan)
+    warping.warp([(batch["image"], found)], [], plan=plan)
     grids.sample_grid([(batch["image"], expected)], [], plan=plan)
     assert torch.allclose(found, expected, atol=2e-5)
     assert (found[:, :, 0, 0] == 0).all()  # outside of the moved corner
@@ -141,8 +141,9 @@ def test_weights_vanish_outside_where_labels_are_ignored() -> None:
     assert moved["weight"].max() == 1
 
 
-def test_a_batch_is_the_same_whatever_the_number_of_threads_and_the_split() -> None:
-    batch, matrix = batch_of((30, 40), count=8), matrices_of(2, count=8)
+@pytest.mark.parametrize("sides", [(120, 160), (30, 50, 60)])  # enough to be shared out
+def test_a_batch_is_the_same_whatever_the_number_of_threads_and_the_split(sides: tuple[int, ...]) -> None:
+    batch, matrix = batch_of(sides, count=8), matrices_of(len(sides), count=8)
     whole = resample(batch, KINDS, matrix_BEE=matrix)
     threads = torch.get_num_threads()
     torch.set_num_threads(1 if threads > 1 else 2)
@@ -221,5 +222,9 @@ def test_a_missing_tensor_and_wrong_draws_are_refused() -> None:
         resample({"image": torch.zeros(4, 1, 8, 8)}, KINDS, matrix_BEE=matrices_of(2))
     with pytest.raises(ValueError, match=r"matrices of shape \(3, 3, 3\); this batch needs \(4, 3, 3\)"):
         resample(batch_of((8, 8)), KINDS, matrix_BEE=matrices_of(2, count=3))
+    slanted = matrices.identity(4, 3)
+    slanted[0, 3, 0] = 0.1
+    with pytest.raises(ValueError, match="A perspective needs 2-D images"):
+        resample(batch_of((8, 8, 8)), KINDS, matrix_BEE=slanted)
     with pytest.raises(ValueError, match="no tensor with a place in space"):
         resample({}, {}, matrix_BEE=matrices_of(2))
