@@ -1,9 +1,10 @@
 """Resampling of 2-D batches on the CPU by OpenCV, one plane after another.
 
 An affine sample is one `warpAffine`; perspective and elastic ones pass through maps of places (`remap`).
-OpenCV is fast only where nothing lies outside of the source, so a plane is first padded as far as its sample
-looks beyond the border. Places are float32 as everywhere: within 4e-5 of `grid_sample` in double precision
-(224 x 224 pixels of white noise), labels never mixed. Three to four times as fast as gathers by torch.
+A plane of values is first padded as far as its sample looks beyond the border: a copy that lies in the cache,
+with no outside, takes 1.7 instead of 4.7 ms for 16 planes of 224 x 224 pixels, padding included. Places are
+float32 as everywhere: within 4e-5 of `grid_sample` in double precision (white noise of that size), labels
+never mixed. A whole batch with its draws takes less than half the time of gathers by torch.
 """
 
 from __future__ import annotations
