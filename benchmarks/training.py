@@ -10,7 +10,9 @@ import importlib
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
 
@@ -117,8 +119,7 @@ def measure(rooms: Mapping[str, Room], *, repeats: int, quick: bool, say: Say) -
     for name, room in rooms.items():
         say(f"{name}: {repeats} repeats")
         try:
-            act: Measure = importlib.import_module(room.module).measure
-            came = act(repeats=repeats, quick=quick)
+            came = in_new_process(room.module, repeats=repeats, quick=quick)
         except Exception as error:  # noqa: BLE001 - whatever a peer raises, the other rooms are measured
             why = " ".join(f"{type(error).__name__}: {error}".split())
             say(f"{name}: failed: {why}")
@@ -128,6 +129,18 @@ def measure(rooms: Mapping[str, Room], *, repeats: int, quick: bool, say: Say) -
         absent = [owed for owed in room.owes if owed not in {one.name for one in came}]
         found.missing |= dict.fromkeys(absent, f"{room.module} gave no such figure")
     return found
+
+
+def in_new_process(module: str, *, repeats: int, quick: bool) -> list[Measured]:
+    """Carry out one room where no other has left memory in pieces, threads that spin, or settings."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(carry_out, module, repeats=repeats, quick=quick).result()
+
+
+def carry_out(module: str, *, repeats: int, quick: bool) -> list[Measured]:
+    """Carry out one room here."""
+    act: Measure = importlib.import_module(module).measure
+    return act(repeats=repeats, quick=quick)
 
 
 def describe(arguments: Sequence[str]) -> str:
