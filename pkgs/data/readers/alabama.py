@@ -24,7 +24,7 @@ class Alabama:
     """Alabama buildings segmentation: satellite tiles with roofs.
 
     Files: `image/<name>.png` and `mask/<name>.png` (or TIFF), equal names; id `<name>`.
-    Counts: as released (about ten thousand tiles of 256x256).
+    Counts and size: as released; not verified here.
     Depth: `image` [3, H, W] uint8 RGB, alpha dropped.
     Labels: `label` [H, W] uint8, 0 ground, 1 building. **Stored inverted**: 0 is building, 255 (or 1) is
     ground.

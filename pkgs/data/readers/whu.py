@@ -24,7 +24,7 @@ class Whu:
     """WHU building data set, aerial imagery: roofs of Christchurch, New Zealand.
 
     Files: `{train,val,test}/{Image,Mask}/<name>.png` (or TIFF), equal names; id `<part>/<name>`.
-    Counts: 4,736 + 1,036 + 2,416 tiles of 512x512 at .3 m; about 187,000 buildings.
+    Counts, as published: 4,736 + 1,036 + 2,416 tiles of 512x512 at .3 m; about 187,000 buildings.
     Depth: `image` [3, H, W] uint8 RGB, alpha dropped.
     Labels: `label` [H, W] uint8, 0 ground, 1 building (stored 255, or 1); no ignore value.
     Group: the tile itself; `part` as released.
