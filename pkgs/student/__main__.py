@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -29,6 +30,7 @@ from pkgs.student.run_state import (
     is_finished,
 )
 from pkgs.training.heartbeat import Heartbeat
+from pkgs.training.run_lock import sole_trainer
 from pkgs.training.stop import Stopped, StopRequest
 from pkgs.training.tables import Table, render
 
@@ -109,13 +111,11 @@ def _train_here(arguments: Arguments, config: StudentConfig, *, stop: StopReques
     replayed = arguments.replay_nan is not None  # leaves the run as it is
     heart = Heartbeat(arguments.folder, title=title, quiet=replayed or not ranks.first)
     try:
-        joined = _join(arguments, config, heart=heart, stop=stop, ranks=ranks)
-        if arguments.replay_nan is not None:
-            return _say("\n".join(joined.loop.replay(arguments.replay_nan)))
-        with heart, joined.loader, _trackers(joined, arguments, config) as joined.loop.trackers:
-            joined.loop.run()
-            if ranks.first:
-                _judge(joined, arguments, config)
+        with sole_trainer(arguments.folder.path) if ranks.first and not replayed else nullcontext():
+            joined = _join(arguments, config, heart=heart, stop=stop, ranks=ranks)
+            if arguments.replay_nan is not None:
+                return _say("\n".join(joined.loop.replay(arguments.replay_nan)))
+            _run(joined, arguments, config)
     except Stopped:
         heart.say(f"{heart.title}: stopped at step {heart.step}; the same command goes on from there.")
         return exit_codes.STOPPED
@@ -128,6 +128,15 @@ def _train_here(arguments: Arguments, config: StudentConfig, *, stop: StopReques
         rest = "The last checkpoint stays valid; mend this and give the same command to go on from there."
         return _fail(f"{what}. {rest}", exit_codes.FAILED, ranks=ranks)
     return exit_codes.OK
+
+
+def _run(joined: Joined, arguments: Arguments, config: StudentConfig) -> None:
+    """Train, then judge; everything that is open is closed at the end."""
+    loop = joined.loop
+    with loop.heart, joined.loader, _trackers(joined, arguments, config) as loop.trackers:
+        loop.run()
+        if loop.ranks.first:
+            _judge(joined, arguments, config)
 
 
 def _join(
