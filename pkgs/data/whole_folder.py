@@ -97,3 +97,9 @@ def digest_tree(folder: Path) -> str:
         total.update(f"{path.relative_to(folder).as_posix()}\0".encode())
         total.update(hashlib.sha256(path.read_bytes()).digest())
     return total.hexdigest()[:16]
+
+
+def is_synthetic(goal: Path) -> bool:
+    """Say whether the set in `goal` calls itself generated."""
+    mark = read_json(goal / MARK)
+    return isinstance(mark, dict) and mark.get("synthetic") is True

@@ -15,3 +15,10 @@ class ModelConfig(Section):
 
     init_prior: bool = True
     """Start the output's bias at the logit of the training foreground share; no step is spent on it."""
+
+
+class TeacherModelConfig(Section):
+    """Which network predicts errors."""
+
+    name: Literal["vit_error_map", "vit_error_map_light"] = "vit_error_map"
+    """`vit_error_map` is the published ViT with a map head; the light one trains on a CPU in a minute."""

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from pkgs.data.samples import Part
-from pkgs.student import evaluation, threshold
-from pkgs.student.evaluation import PerSource
+from pkgs.ensemble import evaluation, threshold
+from pkgs.ensemble.evaluation import PerSource
 from pkgs.student.step import Student
 from pkgs.training.checkpoints import load_weights_of
 from pkgs.training.ema import Ema

@@ -17,10 +17,10 @@ from pkgs.data.cache.loader import Loader
 from pkgs.data.samples import Batch, Part
 from pkgs.data.transforms.augmentation import AugmentationDraws
 from pkgs.data.transforms.contract import dump
+from pkgs.ensemble.evaluation import PerSource, evaluate
 from pkgs.losses.segmentation import bce_sum
 from pkgs.models.output import LogitsOnly
 from pkgs.student.config import StudentConfig
-from pkgs.student.evaluation import PerSource, evaluate
 from pkgs.training.feed import pieces
 from pkgs.training.method import StepLoss, TrainedPart
 from pkgs.training.metrics import PixelSums, merged

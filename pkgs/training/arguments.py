@@ -1,4 +1,4 @@
-"""The command line of `python -m pkgs.student`, and what the queue's environment fills in. Loads no torch."""
+"""The command line of every training, and what the queue's environment fills in. Loads no torch."""
 
 from __future__ import annotations
 
@@ -42,15 +42,23 @@ class Arguments:
         ]
 
 
-def parse(argv: Sequence[str], environment: Mapping[str, str]) -> Arguments:
+def parse(argv: Sequence[str], environment: Mapping[str, str], *, module: str, purpose: str) -> Arguments:
     """Read the command line; `--seed` and `--run-dir` default to what the queue set.
+
+    Args:
+        argv: The words behind the program's name.
+        environment: Where the queue's variables are looked up.
+        module: What `python -m` runs.
+        purpose: What it does, in one sentence for `--help`.
 
     Raises:
         SystemExit: With code 2, after a usage line, if it cannot be read.
     """
     parser = argparse.ArgumentParser(
-        prog="python -m pkgs.student",
-        description="Train a student on labelled images and judge it on unseen sources.",
+        prog=f"python -m {module}",
+        description=purpose,
+        epilog=f"Example: python -m {module} --config configs/ke/CONDITION.yaml --seed 3 "
+        "--set training.batch_samples=4",
     )
     parser.add_argument("--config", type=Path, required=True, help="configs/ke/<condition>.yaml")
     parser.add_argument(

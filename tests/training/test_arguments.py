@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from pkgs.student.arguments import parse
+from pkgs.training import arguments as command_line
+
+parse = partial(command_line.parse, module="pkgs.student", purpose="Train.")
 
 CONFIG = ["--config", "configs/ke/student_baseline.yaml"]
 QUEUE = {"QUEUE_SEED": "13", "QUEUE_RUN_DIR": "/runs/a", "QUEUE_ATTEMPT": "2", "QUEUE_ROOT": "/runs"}

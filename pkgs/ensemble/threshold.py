@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pkgs.data.items import IGNORE
 from pkgs.data.samples import Part
-from pkgs.student.evaluation import PerSource
+from pkgs.ensemble.evaluation import PerSource
 from pkgs.training.metrics import PixelSums, measure_overlap
 
 CODES: Final = 256

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from pkgs.data.samples import Batch, Part
+from pkgs.ensemble.columns import COUNTS
 from pkgs.foundation.seeds import Purpose, derive
-from pkgs.student.run_state import COUNTS
 from pkgs.training.metrics import BINS, UNIT, PixelSums, macro, measure, merged
 from pkgs.training.tables import Cell
 

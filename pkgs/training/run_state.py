@@ -1,34 +1,27 @@
-"""What a run folder says about the run: its tables, whether it is finished or another run. No torch."""
+"""What a run folder says about the run: whether it is finished, or another run. No torch."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
-from pkgs.foundation.config import load_config
+from pkgs.foundation.config import Section, load_config
 from pkgs.foundation.run_folder import RunFolder
-from pkgs.student.config import StudentConfig
 from pkgs.training.checkpoint_folder import newest_whole
-from pkgs.training.tables import CLOCK, Table
-
-SCORES: Final = ("iou", "dice", "accuracy", "iou_case", "dice_case", "ece_fg", "mce_fg", "brier", "nll")
-COUNTS: Final = ("tp", "fp", "fn", "tn")
-TRAIN_COLUMNS: Final = (*CLOCK, "loss", "grad_norm")
-VAL_COLUMNS: Final = (*CLOCK, *SCORES)
-TEST_COLUMNS: Final = (*CLOCK, "weights", "source", "images", *SCORES, *COUNTS)
+from pkgs.training.tables import Table
 
 
 def is_finished(folder: RunFolder) -> bool:
     """Say whether the run was judged; test.csv is written last, in one piece."""
-    return any(row["weights"] == "last" for row in Table(folder.test_csv, TEST_COLUMNS).rows())
+    return any(row["weights"] == "last" for row in Table(folder.test_csv, ()).rows())
 
 
-def differences(folder: RunFolder, config: StudentConfig) -> list[str]:
+def differences(folder: RunFolder, config: Section) -> list[str]:
     """Return one sentence if the folder holds a run with other settings; it names each key that differs."""
     if not folder.config.exists():
         return []
     try:
-        before = _flat(load_config(StudentConfig, folder.config).model_dump(mode="json"))
+        before = _flat(load_config(type(config), folder.config).model_dump(mode="json"))
     except ValueError as error:
         return [f"{error} This run was made by another version; move {folder.path} away to start anew."]
     now = _flat(config.model_dump(mode="json"))

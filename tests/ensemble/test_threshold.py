@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pkgs.data.items import IGNORE
-from pkgs.student.threshold import best_threshold, judge
+from pkgs.ensemble.threshold import best_threshold, judge
 from pkgs.training.metrics import merged
 from tests.builders.parts import write_part
 

@@ -1,0 +1,89 @@
+"""The error teacher: from an image and a mask to the share of the largest error, per pixel and per image."""
+
+# ruff: noqa: N815 - tensors end in their axes, fields too
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple, final
+
+import torch
+from torch import Tensor, nn
+
+from pkgs.models.catalog import LIGHT_VIT, build
+from pkgs.models.output import Output
+
+LIGHT: Final = {name: value for name, value in LIGHT_VIT.items() if name != "size_px"}
+
+
+class ErrorPrediction(NamedTuple):
+    """What a teacher says of masks, before the sigmoid."""
+
+    logits_B1HW: Tensor
+    """a u + b: of the error share per pixel, recalibrated."""
+    image_logits_B: Tensor
+    """q: of the mean error share per image."""
+
+    @property
+    def share_B1HW(self) -> Tensor:  # noqa: N802 - its axes
+        """r, the predicted error share per pixel, within (0, 1)."""
+        return torch.sigmoid(self.logits_B1HW)
+
+
+@final
+class ErrorTeacher(nn.Module):
+    """A network on image and mask, and the two numbers of its recalibration, r = sigmoid(a u + b).
+
+    a, b are buffers: saved with the weights, 1 and 0 until `errormap.recalibration` has fitted them.
+    """
+
+    slope: Tensor
+    offset: Tensor
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("slope", torch.ones(()))
+        self.register_buffer("offset", torch.zeros(()))
+
+    def forward(self, image_BCHW: Tensor, mask_B1HW: Tensor) -> ErrorPrediction:
+        """Predict how wrong the mask is.
+
+        Args:
+            image_BCHW: As the network was built for.
+            mask_B1HW: Probabilities within [0, 1], hard or soft; its gradient flows.
+
+        Raises:
+            ValueError: If shapes do not belong together, or the network has no map.
+        """
+        if mask_B1HW.shape != (len(image_BCHW), 1, *image_BCHW.shape[2:]):
+            raise ValueError(
+                f"The mask has shape {tuple(mask_B1HW.shape)} for an image of {tuple(image_BCHW.shape)}; "
+                "expected [B, 1, H, W] with the image's B, H and W."
+            )
+        output: Output = self.network(torch.cat([image_BCHW, mask_B1HW], dim=1))
+        if output.image_logits is None:
+            raise ValueError("An error teacher needs a network with a map head, such as vit_error_map.")
+        return ErrorPrediction(self.slope * output.logits + self.offset, output.image_logits)
+
+
+def build_error_teacher(
+    name: str, *, seed: int, size_px: int, image_channels: int = 1, purpose_name: str = "teacher"
+) -> ErrorTeacher:
+    """Return a teacher whose weights depend on its arguments alone.
+
+    Args:
+        name: `vit_error_map`, or `vit_error_map_light` for two CPU cores.
+        seed: The run's.
+        size_px: Side of the images.
+        image_channels: 1 for grey images, 3 for colour.
+        purpose_name: What it is in the run; two with the same seed and name start equal.
+    """
+    options: dict[str, Any] = dict(LIGHT) if name == "vit_error_map_light" else {}
+    network = build(
+        "vit_error_map",
+        seed=seed,
+        purpose_name=purpose_name,
+        size_px=size_px,
+        image_channels=image_channels,
+        **options,
+    )
+    return ErrorTeacher(network)

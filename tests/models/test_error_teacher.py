@@ -1,0 +1,41 @@
+"""The error teacher: what it takes, what it says, and its recalibration."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from pkgs.models.error_teacher import ErrorTeacher, build_error_teacher
+
+
+def teacher() -> ErrorTeacher:
+    return build_error_teacher("vit_error_map_light", seed=3, size_px=64)
+
+
+def test_it_predicts_one_share_per_pixel_and_one_per_image() -> None:
+    told = teacher()(torch.rand(2, 1, 64, 64), torch.rand(2, 1, 64, 64))
+    assert told.share_B1HW.shape == (2, 1, 64, 64)
+    assert told.image_logits_B.shape == (2,)
+    assert bool(((told.share_B1HW > 0) & (told.share_B1HW < 1)).all())
+
+
+def test_its_recalibration_is_saved_with_its_weights_and_scales_the_logits() -> None:
+    one = teacher().eval()
+    image, mask = torch.rand(1, 1, 64, 64), torch.rand(1, 1, 64, 64)
+    before = one(image, mask).logits_B1HW
+    one.slope.fill_(2.0)
+    one.offset.fill_(-1.0)
+    assert {"slope", "offset"} <= one.state_dict().keys()
+    assert torch.allclose(one(image, mask).logits_B1HW, 2 * before - 1)
+
+
+def test_the_gradient_flows_through_the_mask() -> None:
+    mask = torch.rand(1, 1, 64, 64, requires_grad=True)
+    teacher()(torch.rand(1, 1, 64, 64), mask).share_B1HW.sum().backward()
+    assert mask.grad is not None
+    assert bool(mask.grad.abs().sum() > 0)
+
+
+def test_a_mask_without_its_channel_axis_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"expected \[B, 1, H, W\]"):
+        teacher()(torch.rand(2, 1, 64, 64), torch.rand(2, 64, 64))
