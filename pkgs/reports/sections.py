@@ -60,7 +60,7 @@ def in_short(
     levels: dict[str, list[str]] = {}
     for row in shown:
         if row.metric in endpoints:
-            levels.setdefault(row.condition, []).append(_level(row))
+            levels.setdefault(row.condition, []).append(level(row))
     blocks: list[Block] = [Heading("In short")]
     if not levels:
         return [*blocks, Text("No run has test results yet, so there is nothing to compare.")]
@@ -72,7 +72,8 @@ def in_short(
     return blocks
 
 
-def _level(row: SeedRow) -> str:
+def level(row: SeedRow) -> str:
+    """Return mean and spread of a condition in one metric: `IoU .757 ± .021 (sd over 5 seeds)`."""
     digits, summary = row.metric.digits, row.summary
     text = f"{row.metric.label} {number(summary.mean, digits)}"
     if len(set(row.values.values())) == 1:
