@@ -16,8 +16,9 @@ body { font: 16px/1.5 system-ui, "Segoe UI", "DejaVu Sans", sans-serif; color: #
 h1 { font-size: 1.7em; margin: 0 0 .1em; } h2 { font-size: 1.25em; margin: 2em 0 .5em; padding-top: .7em;
        border-top: 1px solid #d8d8dc; }
 h3 { font-size: 1.05em; margin: 1.4em 0 .4em; }
-p { margin: .5em 0; max-width: 85ch; }
-p.strong { font-size: 1.1em; font-weight: 600; border-left: 4px solid #0072b2; padding: .1em 0 .1em .8em; } .sub, .quiet { color: #5a5a60; } .quiet { font-size: .9em; }
+p { margin: .5em 0; max-width: 85ch; } p, li, figcaption { overflow-wrap: anywhere; }
+p.strong { font-size: 1.1em; font-weight: 600; border-left: 4px solid #0072b2; padding: .1em 0 .1em .8em; }
+.sub, .quiet { color: #5a5a60; } .quiet { font-size: .9em; }
 ul { margin: .5em 0; padding-left: 1.3em; max-width: 90ch; } li { margin: .25em 0; }
 ul.warning { background: #fff6e5; border-left: 4px solid #e69f00; padding: .6em 1em .6em 2em; }
 .wide { overflow-x: auto; }

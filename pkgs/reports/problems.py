@@ -134,7 +134,7 @@ def _not_there(study: Study, plan: ReportPlan) -> Iterator[Problem]:
 
 
 def monitored(study: Study) -> dict[str, list[str]]:
-    """Return, by the names of the runs that a monitor watched, its alarms as sentences; none is a good end."""
+    """Return the alarms of each run that a monitor watched, as sentences, by its name; none is good."""
     found = {}
     for run in study.runs:
         raw = read_json(run.folder.path / ALARMS)

@@ -86,11 +86,9 @@ def _names(pair: Pair) -> Names:
 def _gave(group: Sequence[Pair]) -> str:
     if not group:
         return "not compared"
-    return ", ".join(f"{pair.comparison.metric.label} {pair.verdict}{_diverged(pair)}" for pair in group)
-
-
-def _diverged(pair: Pair) -> str:
-    return f" but {pair.comparison.condition} diverged in a seed" if pair.diverged else ""
+    diverged = [pair.comparison.condition for pair in group if pair.diverged]
+    verdicts = ", ".join(f"{pair.comparison.metric.label} {pair.verdict}" for pair in group)
+    return f"{verdicts} ({diverged[0]} diverged in a seed, so it is not better)" if diverged else verdicts
 
 
 def _provisional(pairs: Sequence[Pair]) -> str:
@@ -106,9 +104,11 @@ def hypothesis_sentence(plan: ReportPlan, answers: Sequence[Answer], pairs: Sequ
     """Return what the study says about its hypothesis; None if the plan has none."""
     if plan.hypothesis is None:
         return None
-    outcome, reasons = judge(plan.hypothesis.better, pairs)
+    alone = {names: judge([names], pairs) for names in plan.hypothesis.better}
+    outcome, worth = judge(plan.hypothesis.better, pairs)
     outcomes = {one.question.name: one.outcome for one in answers}
-    parts = [*_about_questions(outcomes), reasons]
+    obstacles = [why for result, why in alone.values() if result is not Outcome.YES]
+    parts = [*_about_questions(outcomes), *obstacles] or [worth]
     if outcome is Outcome.NO or Outcome.NO in outcomes.values():
         word = "Not supported"
     elif outcome is Outcome.OPEN or Outcome.OPEN in outcomes.values():
