@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -38,8 +39,18 @@ def weights_digest(path: Path) -> str:
     return digest.hexdigest()
 
 
-def equality_sentence(study: Study, one: str, other: str, *, why: str) -> tuple[str, bool]:
-    """Return what a comparison of `one` with `other` gave, and whether it is as expected.
+@dataclass(frozen=True, slots=True)
+class Equality:
+    """What a comparison of the weights of two conditions gave."""
+
+    condition: str
+    sentence: str
+    as_expected: bool
+    """False if a seed differs; what could not be compared is as expected."""
+
+
+def compare_weights(study: Study, one: str, other: str, *, why: str) -> Equality:
+    """Compare the last weights of `one` with those of `other`, seed by seed.
 
     Args:
         study: The runs.
@@ -49,7 +60,8 @@ def equality_sentence(study: Study, one: str, other: str, *, why: str) -> tuple[
     """
     absent = [name for name in (one, other) if not study.of(name)]
     if absent:
-        return f"{one} should equal {other} ({why}): {' and '.join(absent)} missing, not compared.", True
+        text = f"{one} should equal {other} ({why}): {' and '.join(absent)} missing, not compared."
+        return Equality(one, text, as_expected=True)
     there = {run.seed: run for run in study.of(other)}
     both = [(run, there[run.seed]) for run in study.of(one) if run.seed in there]
     same = {run.seed: _same(run, partner) for run, partner in both}
@@ -65,8 +77,8 @@ def equality_sentence(study: Study, one: str, other: str, *, why: str) -> tuple[
         )
     else:
         text = f"{one} should equal {other} ({why}): no seed has the last weights of both yet."
-        return text, True
-    return text + left_out, not differing
+        return Equality(one, text, as_expected=True)
+    return Equality(one, text + left_out, as_expected=not differing)
 
 
 def _same(run: Run, partner: Run) -> bool | None:

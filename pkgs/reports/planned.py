@@ -10,6 +10,7 @@ from pkgs.reports import planned_sections, sections, tables
 from pkgs.reports.blocks import pictures, titled
 from pkgs.reports.curves import draw_curves
 from pkgs.reports.document import Block, Document
+from pkgs.reports.equal_weights import compare_weights
 from pkgs.reports.material import Material, Report
 from pkgs.reports.metrics import metric_of
 from pkgs.reports.pairs import Pair, compare_planned, endpoints_of
@@ -28,10 +29,15 @@ def planned_report(material: Material, plan: ReportPlan) -> Report:
     study, rows = material.study, material.rows
     endpoints = endpoints_of(plan)
     pairs, complaints = compare_planned(study, plan)
-    problems = [*material.problems, *(Problem(Kind.UNREADABLE, text) for text in complaints)]
+    equalities = [compare_weights(study, one, other, why=why) for one, other, why in plan.same]
+    problems = [
+        *material.problems,
+        *(Problem(Kind.NOT_EQUAL, one.sentence) for one in equalities if not one.as_expected),
+        *(Problem(Kind.UNREADABLE, text) for text in complaints),
+    ]
     answers = answer(study, plan, pairs)
     hypothesis = hypothesis_sentence(plan, answers, pairs)
-    others = planned_sections.other_conditions(study, plan, rows)
+    others = planned_sections.other_conditions(study, plan, rows=rows, equalities=equalities)
     weights = plan.weights
     blocks: list[Block] = [
         *planned_sections.verdict(pairs, hypothesis=hypothesis, others=others, problems=problems),

@@ -9,7 +9,7 @@ from pkgs.reports.attempts import State
 from pkgs.reports.bootstrap import BCA_COVERAGE, RESAMPLES
 from pkgs.reports.comparison import SIGNIFICANT_P, p_text
 from pkgs.reports.document import Block, Bullets, Heading, Table, Text
-from pkgs.reports.equal_weights import equality_sentence
+from pkgs.reports.equal_weights import Equality
 from pkgs.reports.metrics import DASH, Metric, number, span
 from pkgs.reports.pairs import Pair
 from pkgs.reports.plan import ReportPlan
@@ -41,12 +41,14 @@ def verdict(
     return blocks
 
 
-def other_conditions(study: Study, plan: ReportPlan, rows: Sequence[SeedRow]) -> list[str]:
+def other_conditions(
+    study: Study, plan: ReportPlan, *, rows: Sequence[SeedRow], equalities: Sequence[Equality]
+) -> list[str]:
     """Return a sentence for every condition that is first in no pair, and for the references."""
     compared = {condition for condition, _ in plan.pairs}
     if not plan.families:
         compared = set(study.conditions) - {plan.base}
-    same = {one: equality_sentence(study, one, other, why=why)[0] for one, other, why in plan.same}
+    same = {one.condition: one.sentence for one in equalities}
     names = [name for name in dict.fromkeys((*plan.conditions, *study.conditions)) if name not in compared]
     sentences = [same.get(name) or _level_sentence(study, plan, name, rows=rows) for name in names] + [
         sentence for name, sentence in same.items() if name in compared
@@ -193,7 +195,8 @@ def beside_base(
         header += [metric.label, "difference", "verdict"]
     body = []
     for name in [plan.base, *conditions]:
-        cells = [name, str(len(study.of(name)))]
+        measured = [levels[key].summary.n for metric in metrics if (key := (name, metric.name)) in levels]
+        cells = [name, str(min(measured, default=0))]
         for metric in metrics:
             cells += _beside(levels.get((name, metric.name)), against.get((name, metric.name)), metric)
         body.append(cells)

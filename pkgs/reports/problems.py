@@ -37,6 +37,7 @@ class Kind(StrEnum):
     ALARM = "Alarms of the monitor"
     CHANGED = "Changed between runs"
     ORIGIN = "Started from something else"
+    NOT_EQUAL = "Not equal, though expected to be"
     UNREADABLE = "Unreadable"
 
 

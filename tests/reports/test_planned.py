@@ -207,4 +207,7 @@ def test_no_note_on_shared_inputs_where_nothing_is_shared(tmp_path: Path) -> Non
     pairs, _ = compare_planned(study, plan)
     assert len(notes(pairs, plan, study)) == 1
     rows = seed_rows(study, measured_metrics(study))
-    assert any(sentence.startswith("ghost: is missing") for sentence in other_conditions(study, plan, rows))
+    assert any(
+        sentence.startswith("ghost: is missing")
+        for sentence in other_conditions(study, plan, rows=rows, equalities=[])
+    )
