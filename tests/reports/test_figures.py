@@ -6,7 +6,7 @@ import numpy as np
 
 from pkgs.reports.comparison import compare
 from pkgs.reports.curves import MAX_POINTS, averaged, draw_curves, stretches
-from pkgs.reports.plot_style import looks
+from pkgs.reports.plot_style import file_name, in_pages, looks
 from pkgs.reports.points import draw_differences, draw_points
 from pkgs.reports.runs import read_study
 from pkgs.reports.tables import measured_metrics, seed_rows, split_references, weights_of
@@ -80,3 +80,13 @@ def test_averaged_weights_stand_beside_last_and_best_and_are_no_reference(tmp_pa
     figure = draw_points(study, rows, synthetic=False)
     assert figure is not None
     assert b"<!-- ema -->" in figure.svg
+
+
+def test_names_are_shared_out_evenly_and_in_order() -> None:
+    assert in_pages(list("abcde"), per_page=4) == [["a", "b", "c"], ["d", "e"]]
+    assert in_pages(list("abcd"), per_page=4) == [["a", "b", "c", "d"]]
+    assert in_pages([], per_page=4) == []
+
+
+def test_a_figure_cannot_be_named_out_of_its_folder() -> None:
+    assert file_name("overlay", "../x/joint") == "overlay_..-x-joint"
