@@ -32,6 +32,8 @@ from pkgs.reports.runs import Study
 MASKS = ("own", "baseline", "corrupted")
 """In the order of what matters: the masks that the prediction is used on come first."""
 CONDITIONS_PER_FIGURE = 3
+MAX_DRAWN_POINTS = 1000
+"""Panels with more points hold them as a picture in the SVG, which would be heavy and slow otherwise."""
 LOG_RATIO = 20.0
 """Positive errors that differ by more than this factor get logarithmic axes."""
 
@@ -135,6 +137,7 @@ def _figure(
 
 
 def _scatter(axes: Axes, images: SeedImages, look: dict[int | None, Look]) -> None:
+    many = sum(len(errors.samples) for errors in images.values()) > MAX_DRAWN_POINTS
     for seed, errors in images.items():
         one = look[seed]
         axes.plot(
@@ -145,7 +148,7 @@ def _scatter(axes: Axes, images: SeedImages, look: dict[int | None, Look]) -> No
             markersize=4,
             alpha=0.65,
             markeredgewidth=0,
-            rasterized=True,  # thousands of points would make the SVG heavy
+            rasterized=many,
         )
     every = np.concatenate(
         [values for errors in images.values() for values in (errors.predicted, errors.real)]
@@ -155,11 +158,22 @@ def _scatter(axes: Axes, images: SeedImages, look: dict[int | None, Look]) -> No
     if logarithmic:
         axes.set(xscale="log", yscale="log")
         low, high = low / 1.3, high * 1.3
+        axes.minorticks_off()  # unlabelled, and half of the figure's time
+        axes.set_xticks(ticks := log_ticks(low, high), labels := [f"{tick:g}" for tick in ticks])
+        axes.set_yticks(ticks, labels)
     else:
         reach = 0.05 * (high - low) or 0.01
         low, high = low - reach, high + reach
     axes.plot([low, high], [low, high], "--", color=QUIET, linewidth=1, zorder=1)
     axes.set(xlim=(low, high), ylim=(low, high))
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Return 1 and 3 of every decade from `low` to `high`, or only 1 where that would be more than seven."""
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ticks = [float(f"{digit}e{decade}") for decade in decades for digit in (1, 3)]
+    inside = [tick for tick in ticks if low <= tick <= high]
+    return inside if len(inside) <= 7 else [tick for tick in inside if f"{tick:e}".startswith("1")]
 
 
 def spearman(errors: ImageErrors) -> float:

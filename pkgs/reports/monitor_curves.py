@@ -46,6 +46,8 @@ def draw_monitor(
         for axes, (condition, runs) in zip(places, shown.items(), strict=True):
             _panel(axes, runs, tables, predicted=predicted, real=real)
             axes.set_title(f"{condition}: {_alarms_in_words(runs, tables)}")
+        for axes in places[::columns]:
+            axes.set_ylabel("error")
         figure.legend(handles=_handles(), loc="outside upper left", ncols=3, fontsize=9.5)
         caption = (
             "Predicted and real error during training: a thin line per seed, the thick ones their means as "
@@ -60,7 +62,7 @@ def _has(run: Run, column: str) -> bool:
 
 
 def _panel(axes: Axes, runs: Sequence[Run], tables: StudyTables, *, predicted: str, real: str) -> None:
-    for column, colour in ((predicted, PREDICTED), (real, REAL)):
+    for column, colour in ((real, REAL), (predicted, PREDICTED)):  # dashes upon a line: both are seen
         edges = stretches([run.results.val.finite(column)[0] for run in runs])
         drawn = [averaged(*run.results.val.finite(column), edges) for run in runs]
         for steps, course in drawn:
@@ -77,7 +79,7 @@ def _panel(axes: Axes, runs: Sequence[Run], tables: StudyTables, *, predicted: s
             height = float(np.interp(alarm.step, steps, values))
             axes.plot(alarm.step, height, "v", color=ALARM, markersize=7, markeredgecolor="white")
     if axes.dataLim.y0 > 0:  # else a wave of a hundredth of the error would fill the panel
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.1 * axes.dataLim.y1)
     axes.set_xlabel("step")
     axes.locator_params(axis="x", nbins=6)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pkgs.reports import error_scatter
-from pkgs.reports.error_scatter import draw_error_bins, draw_error_scatter, spearman
+from pkgs.reports.error_scatter import draw_error_bins, draw_error_scatter, log_ticks, spearman
 from pkgs.reports.prediction_tables import ImageErrors, StudyTables, read_study_tables
 from pkgs.reports.runs import Study, read_study
 from tests.builders.figures import keep_figures, panel, titles
@@ -37,6 +37,11 @@ def test_the_rank_correlation_matches_values_by_hand() -> None:
 def test_a_constant_prediction_or_two_images_have_no_rank_correlation() -> None:
     assert math.isnan(spearman(errors([0.2, 0.2, 0.2], [1, 2, 3])))
     assert math.isnan(spearman(errors([1, 2], [1, 2])))
+
+
+def test_ticks_of_a_logarithmic_axis_are_decades_and_their_thirds() -> None:
+    assert log_ticks(0.002, 0.5) == [0.003, 0.01, 0.03, 0.1, 0.3]
+    assert log_ticks(1e-6, 1.0) == [1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.1, 1.0]
 
 
 def test_each_kind_of_masks_has_a_panel_with_the_images_of_every_seed(
