@@ -14,7 +14,16 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from pkgs.reports.metrics import number
-from pkgs.reports.plot_style import FULL_WIDTH_IN, QUIET, Drawing, finish, looks, new_figure, styled
+from pkgs.reports.plot_style import (
+    FULL_WIDTH_IN,
+    QUIET,
+    Drawing,
+    finish,
+    legend_above,
+    looks,
+    new_figure,
+    styled,
+)
 from pkgs.reports.runs import Study
 from pkgs.reports.tables import SeedRow, split_references
 
@@ -52,7 +61,7 @@ def draw_bars(
             axes.set_title(metric.label + better[metric.higher_is_better])
         grid[0].set_ylim(len(conditions) - 0.5, -0.5)
         grid[0].set_yticks(range(len(conditions)), conditions)
-        figure.legend(handles=_handles(), loc="outside upper left", ncols=3, fontsize=9)
+        legend_above(figure, _handles())
         caption = (
             f"Test results, {weights} weights, pooled over all pixels: the bar and its number are the mean, "
             "points are seeds, the line is the 95 % t interval of the mean, cut off at the edges. Axes start "

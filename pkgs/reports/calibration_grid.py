@@ -11,7 +11,16 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from pkgs.reports.metrics import metric_of, number
-from pkgs.reports.plot_style import FULL_WIDTH_IN, QUIET, Drawing, finish, in_pages, new_figure, styled
+from pkgs.reports.plot_style import (
+    FULL_WIDTH_IN,
+    QUIET,
+    Drawing,
+    finish,
+    in_pages,
+    legend_above,
+    new_figure,
+    styled,
+)
 from pkgs.reports.prediction_tables import BINS, Bins, Numbers, StudyTables
 from pkgs.reports.runs import Study
 from pkgs.reports.statistics import summarise
@@ -19,6 +28,8 @@ from pkgs.reports.statistics import summarise
 CONDITIONS_PER_FIGURE = 4
 SEEDS_SHOWN = 5
 """Columns beside the average: more would make each narrower than its text."""
+LONGEST_NAME = 21
+"""Characters of 9 pt that fit beside a panel; longer names of conditions are set smaller."""
 FEW_PIXELS = 100
 """Bins with fewer are drawn paler: their height is chance."""
 EDGES = np.linspace(0, 1, BINS + 1)
@@ -83,14 +94,15 @@ def _figure(
             for axes in row:
                 axes.set(xlim=(0, 1), ylim=(0, 1), xticks=TICKS, yticks=TICKS, xticklabels=(), yticklabels=())
             row[0].set_yticklabels(TICK_LABELS)
-            row[0].set_ylabel(f"{condition}\nshare of foreground", fontsize=9)
+            fitting = min(9.0, 9.0 * LONGEST_NAME / len(condition))
+            row[0].set_ylabel(f"{condition}\nshare of foreground", fontsize=fitting)
         titles = ["single run" if seed is None else f"seed {seed}" for seed in columns]
         for axes, title in zip(grid[0], [*titles, "average"], strict=True):
             axes.set_title(title)
         for axes in grid[-1]:
             axes.set_xticklabels(TICK_LABELS)
             axes.set_xlabel("probability", fontsize=9)
-        figure.legend(handles=_handles(), loc="outside upper left", ncols=4, fontsize=9)
+        legend_above(figure, _handles())
         name = "calibration" if place == 1 else f"calibration_{place}"
         return finish(figure, name, _caption(lines, weights, known), synthetic=synthetic)
 

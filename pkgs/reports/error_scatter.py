@@ -21,6 +21,7 @@ from pkgs.reports.plot_style import (
     file_name,
     finish,
     in_pages,
+    legend_above,
     looks,
     new_figure,
     panels,
@@ -132,7 +133,7 @@ def _figure(
                 )
                 for seed, one in look.items()
             ]
-            figure.legend(handles=handles, loc="outside upper left", ncols=min(7, len(handles)), fontsize=9)
+            legend_above(figure, handles)
         return finish(figure, name, caption, synthetic=synthetic)
 
 
@@ -236,7 +237,7 @@ def draw_error_bins(
             )
             for name in drawn
         ]
-        figure.legend(handles=handles, loc="outside upper left", ncols=min(4, len(handles)), fontsize=9)
+        legend_above(figure, handles)
         caption = (
             f"Real against predicted error of the pixels, as shares of the largest loss, in {BINS} equal "
             f"bins of what the {predictor.replace('_', ' ')} predicts, {weights} weights: means over the "

@@ -9,7 +9,17 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from pkgs.reports.curves import averaged, stretches
-from pkgs.reports.plot_style import COLOURS, FULL_WIDTH_IN, Dash, Drawing, finish, new_figure, panels, styled
+from pkgs.reports.plot_style import (
+    COLOURS,
+    FULL_WIDTH_IN,
+    Dash,
+    Drawing,
+    finish,
+    legend_above,
+    new_figure,
+    panels,
+    styled,
+)
 from pkgs.reports.prediction_tables import StudyTables
 from pkgs.reports.runs import Run, Study
 
@@ -41,14 +51,14 @@ def draw_monitor(
     with styled():
         columns = min(COLUMNS, len(shown))
         lines = -(-len(shown) // columns)
-        figure = new_figure(min(FULL_WIDTH_IN, 3.7 * columns + 0.5), 2.75 * lines + 0.75)
+        figure = new_figure(min(FULL_WIDTH_IN, 3.7 * columns + 0.5), 2.95 * lines + 0.75)
         places = panels(figure, len(shown), columns=COLUMNS)
         for axes, (condition, runs) in zip(places, shown.items(), strict=True):
             _panel(axes, runs, tables, predicted=predicted, real=real)
-            axes.set_title(f"{condition}: {_alarms_in_words(runs, tables)}")
+            axes.set_title(f"{condition}\n{_alarms_in_words(runs, tables)}")
         for axes in places[::columns]:
             axes.set_ylabel("error")
-        figure.legend(handles=_handles(), loc="outside upper left", ncols=3, fontsize=9.5)
+        legend_above(figure, _handles())
         caption = (
             "Predicted and real error during training: a thin line per seed, the thick ones their means as "
             "far as every seed has come; a triangle where the monitor of a seed gave its alarm. A predicted "

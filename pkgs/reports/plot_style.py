@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import matplotlib as mpl
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -28,6 +29,8 @@ PAGE_PX_PER_INCH = 92
 """An eleven-inch figure fills the page's column; its 9.5 pt are then 12 px."""
 FULL_WIDTH_IN = 11.9
 """1095 px: what a laptop of 1366 px shows at 100 % beside the page's margins."""
+LEGEND_KEY_IN, LEGEND_CHARACTER_IN = 0.65, 0.075
+"""Room of an entry's key with its gaps, and of a character of 9 pt."""
 QUIET = "#666666"
 """Lines and texts that are no data: diagonals, references, numbers of images."""
 SYNTHETIC = "synthetic data"
@@ -98,6 +101,14 @@ def panels(figure: Figure, n: int, *, columns: int) -> list[Axes]:
     for axes in grid[n:]:
         axes.remove()
     return grid[:n]
+
+
+def legend_above(figure: Figure, handles: Sequence[Artist]) -> None:
+    """Put a legend above the panels, in as many columns as fit the figure's width."""
+    longest = max(len(str(handle.get_label())) for handle in handles)
+    fitting = int(figure.get_figwidth() / (LEGEND_KEY_IN + LEGEND_CHARACTER_IN * longest))
+    columns = max(1, min(len(handles), fitting))
+    figure.legend(handles=handles, loc="outside upper left", ncols=columns, fontsize=9)
 
 
 def in_pages(names: Sequence[str], *, per_page: int) -> list[list[str]]:

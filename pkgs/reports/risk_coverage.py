@@ -14,6 +14,7 @@ from pkgs.reports.plot_style import (
     Look,
     file_name,
     finish,
+    legend_above,
     new_figure,
     panels,
     styled,
@@ -66,7 +67,7 @@ def draw_risk_coverage(
         for axes in places[::columns]:
             axes.set_ylabel("risk: share of wrong pixels")
         drawn = {name for by_predictor in shown.values() for name in by_predictor}
-        figure.legend(handles=_handles(drawn), loc="outside upper left", ncols=4, fontsize=9.5)
+        legend_above(figure, _handles(drawn))
         caption = (
             f"Share of wrong pixels among those that a predictor of errors trusts most, over their share of "
             f"all test pixels, {masks} masks, {weights} weights: mean over the seeds, the band is ± sd. "

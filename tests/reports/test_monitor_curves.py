@@ -35,7 +35,7 @@ def test_each_condition_has_a_panel_with_a_line_per_seed_and_the_mean(
     assert drawing is not None
     assert "exploited" in drawing.caption
     figure = kept["monitor"]
-    assert titles(figure) == ["calm: no alarm", "wild: alarm in 2 of 3 seeds"]
+    assert titles(figure) == ["calm\nno alarm", "wild\nalarm in 2 of 3 seeds"]
     wild = panel(figure, "wild")
     alarms = [line for line in wild.lines if line.get_color() == ALARM]
     assert [line.get_xdata()[0] for line in alarms] == [200, 200]
@@ -74,4 +74,4 @@ def test_a_run_whose_alarms_are_missing_is_not_called_calm(
     write_monitor(folder, exploited=False)
     (folder.path / "alarms.json").unlink()
     draw(tmp_path)
-    assert titles(kept["monitor"]) == ["a: no monitor"]
+    assert titles(kept["monitor"]) == ["a\nno monitor"]
