@@ -7,21 +7,24 @@ from collections.abc import Sequence
 import pandas as pd
 
 from pkgs.reports import planned_sections, sections, tables
+from pkgs.reports.bars import draw_bars
 from pkgs.reports.blocks import pictures, titled
+from pkgs.reports.calibration_grid import draw_calibration
 from pkgs.reports.curves import draw_curves
 from pkgs.reports.document import Block, Document
 from pkgs.reports.equal_weights import compare_weights
+from pkgs.reports.error_scatter import draw_error_bins, draw_error_scatter
 from pkgs.reports.material import Material, Report
 from pkgs.reports.metrics import metric_of
+from pkgs.reports.monitor_curves import draw_monitor
 from pkgs.reports.pairs import Pair, compare_planned, endpoints_of
 from pkgs.reports.plan import ReportPlan
 from pkgs.reports.plot_style import Drawing
-from pkgs.reports.points import draw_differences, draw_points
+from pkgs.reports.points import draw_differences
+from pkgs.reports.prediction_tables import StudyTables, read_study_tables
 from pkgs.reports.problems import Kind, Problem
 from pkgs.reports.questions import answer, hypothesis_sentence
-
-SHOWN = ("accuracy", "iou", "ece_fg", "mce_fg")
-"""Metrics that are drawn; the tables hold all."""
+from pkgs.reports.risk_coverage import draw_risk_coverage
 
 
 def planned_report(material: Material, plan: ReportPlan) -> Report:
@@ -35,6 +38,8 @@ def planned_report(material: Material, plan: ReportPlan) -> Report:
         *(Problem(Kind.NOT_EQUAL, one.sentence) for one in equalities if not one.as_expected),
         *(Problem(Kind.UNREADABLE, text) for text in complaints),
     ]
+    predicted = read_study_tables(study)
+    problems += [Problem(Kind.UNREADABLE, text) for text in predicted.complaints]
     answers = answer(study, plan, pairs)
     hypothesis = hypothesis_sentence(plan, answers, pairs)
     others = planned_sections.other_conditions(study, plan, rows=rows, equalities=equalities)
@@ -47,7 +52,7 @@ def planned_report(material: Material, plan: ReportPlan) -> Report:
         *planned_sections.without_alarm(study),
         *titled("Test results", planned_sections.beside_base(study, plan, pairs=pairs, rows=rows)),
         *sections.overview_tables(study, rows, weights=weights),
-        *pictures("Figures", _figures(material, plan, pairs)),
+        *_figures(material, plan, pairs, predicted=predicted),
         *titled("Every comparison", planned_sections.pair_tables(pairs)),
         *_other_comparisons(material, plan),
         *titled("By seed", sections.seed_tables(study, rows, endpoints, weights=weights)),
@@ -66,17 +71,45 @@ def planned_report(material: Material, plan: ReportPlan) -> Report:
     return Report(Document(sections.title(study), subtitle, blocks), frames, sentences, tables_apart=True)
 
 
-def _figures(material: Material, plan: ReportPlan, pairs: Sequence[Pair]) -> list[Drawing | None]:
-    """Return the figures in the order of the page; None where there is nothing to draw."""
-    study, synthetic = material.study, material.synthetic
-    names = dict.fromkeys((*plan.endpoints, *SHOWN))
-    shown = [row for row in material.rows if row.metric.name in names]
+def _figures(
+    material: Material, plan: ReportPlan, pairs: Sequence[Pair], *, predicted: StudyTables
+) -> list[Block]:
+    """Return the figures in the order of the page; a heading without any is left out."""
+    study, synthetic, weights = material.study, material.synthetic, plan.weights
     against = [pair.comparison for pair in pairs if pair.comparison.base == plan.base]
-    return [
-        draw_points(study, shown, synthetic=synthetic),
+    results = [
+        draw_bars(study, material.rows, weights=weights, synthetic=synthetic),
         draw_differences(against, synthetic=synthetic),
-        draw_curves(study, synthetic=synthetic),
-        *material.overlays,
+    ]
+    errors = [
+        *draw_error_scatter(study, predicted, weights=weights, synthetic=synthetic),
+        draw_error_bins(study, predicted, weights=weights, synthetic=synthetic),
+        draw_risk_coverage(study, predicted, weights=weights, synthetic=synthetic),
+    ]
+    watched = (
+        draw_monitor(
+            study,
+            predicted,
+            predicted=plan.monitor.predicted,
+            real=plan.monitor.real,
+            synthetic=synthetic,
+        )
+        if plan.monitor
+        else None
+    )
+    headed: dict[str, Sequence[Drawing | None]] = {
+        "Results by seed": results,
+        "Calibration": draw_calibration(study, predicted, weights=weights, synthetic=synthetic),
+        "Predicted and real error": errors,
+        "Predicted and real error during training": [watched],
+        "Learning curves": [draw_curves(study, synthetic=synthetic)],
+        "Image, label, prediction, error": material.overlays,
+    }
+    return [
+        block
+        for heading, drawings in headed.items()
+        if any(drawing is not None for drawing in drawings)
+        for block in pictures(heading, drawings)
     ]
 
 
