@@ -67,6 +67,6 @@ def teacher_file(path: Path, *, weights: Literal["last", "best"] = "last") -> Pa
     found = f"no whole checkpoint {weights!r}" if folder is None else f"{folder.name} has no {FILE}"
     raise ValueError(
         f"{path}: holds no error teacher: {'; '.join([*notes, found])}. Expected the folder of a finished "
-        f"run that trains one (pkgs.teacher, joint, split), with checkpoints/{weights}/{FILE}. Name it by the "
-        "path of its run, and let the queue run that row before (Jobs.csv, column after)."
+        f"run that trains one (pkgs.teacher, joint, split), with checkpoints/{weights}/{FILE}. Name it by "
+        "the path of its run, and let the queue run that row before (Jobs.csv, column after)."
     )
