@@ -23,6 +23,10 @@ LARGEST: Final = -math.log(CLIP)
 """l_max: a pixel that is surely wrong."""
 LEAST_SHARE: Final = -math.log(1 - CLIP) / LARGEST
 """t0: the share of a pixel that is surely right; the clipping leaves it."""
+LOG_FLOOR: Final = -100.0
+"""Least logarithm of `image_nats`, as of torch's binary_cross_entropy."""
+SMALLEST: Final = 1e-37
+"""Keeps the slope of the logarithm finite beside it."""
 
 
 def error_share(mask_B1: Tensor, label: Tensor, *, ignore: int = IGNORE) -> Tensor:
@@ -58,6 +62,26 @@ def image_share(share_B1: Tensor, *, seen_B1: Tensor) -> Tensor:
     check_equal(share_B1, seen_B1, names=("Shares", "seen"))
     count = seen_B1.flatten(1).sum(dim=1).clamp(min=1)
     return torch.where(seen_B1, share_B1, 0).flatten(1).sum(dim=1) / count
+
+
+def image_nats(mask_B1: Tensor, label: Tensor, *, ignore: int = IGNORE) -> Tensor:
+    """Return the mean cross-entropy of each image's mask in nats, logarithms cut at -100; [B].
+
+    100 x the share of wrong pixels where the mask is hard: the scale on which an earlier implementation
+    scored masks. 0 for an image without seen pixels.
+
+    Args:
+        mask_B1: [B, 1, *space], hard or soft, within [0, 1]. Keeps its gradient, 0 where a value is 0 or 1.
+        label: y [B, *space], 0, 1 or `ignore`; whole numbers.
+        ignore: Label of the pixels that do not count.
+
+    Raises:
+        ValueError: If the shapes do not belong together, or the labels are no whole numbers.
+    """
+    check_pixels(mask_B1, label, channels=1, ignore=ignore)
+    chance = torch.where(label == 1, mask_B1[:, 0], 1 - mask_B1[:, 0])
+    error = -torch.where(chance > 0, chance.clamp(min=SMALLEST).log(), LOG_FLOOR)
+    return image_share(error.unsqueeze(1), seen_B1=(label != ignore).unsqueeze(1))
 
 
 def share_bce_map(logits_B1: Tensor, share_B1: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from pkgs.losses.error_map import (
     LEAST_SHARE,
     error_share,
     image_mae_sum,
+    image_nats,
     image_share,
     share_bce_map,
     share_bce_sum,
@@ -112,3 +113,18 @@ def test_a_column_against_a_row_is_refused_because_it_trains_a_constant() -> Non
         image_mae_sum(torch.zeros(3, 1), torch.zeros(3))
     with pytest.raises(ValueError, match="One number per image"):
         image_mae_sum(torch.zeros(3, 1), torch.zeros(3, 1))
+
+
+def test_nats_of_an_image_are_those_of_torch_and_100_times_the_wrong_share_of_hard_masks() -> None:
+    mask, label = torch.rand(2, 1, 4, 4), torch.randint(0, 2, (2, 4, 4))
+    oracle = torch.nn.functional.binary_cross_entropy(mask[:, 0], label.float(), reduction="none")
+    assert torch.allclose(image_nats(mask, label), oracle.mean(dim=(1, 2)))
+    assert image_nats(torch.tensor([[[0.0, 1.0, 1.0, 0.0]]]), torch.tensor([[1, 1, 1, IGNORE]])).tolist() == (
+        pytest.approx([100 / 3])
+    )
+
+
+def test_nats_have_the_right_gradient() -> None:
+    mask = (0.1 + 0.8 * torch.rand(2, 1, 3, dtype=torch.double)).requires_grad_()
+    label = torch.tensor([[0, 1, IGNORE], [1, 1, 0]])
+    assert torch.autograd.gradcheck(lambda m: image_nats(m, label), (mask,))
