@@ -1,19 +1,60 @@
-"""Everything that decides about a run of `python -m pkgs.student`."""
+"""Everything that decides about a run of `python -m pkgs.student`. Loads no torch."""
 
 from __future__ import annotations
 
-from typing import Self
+from pathlib import Path
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from pkgs.data.config import AugmentConfig, DataConfig
+from pkgs.errormap.compat import CompatConfig
+from pkgs.errormap.config import TeacherLossConfig
 from pkgs.foundation.config import Section
-from pkgs.models.config import ModelConfig
-from pkgs.training.config import TrainingConfig
+from pkgs.models.config import ModelConfig, TeacherModelConfig
+from pkgs.training.config import OptimiserConfig, ScheduleConfig, TrainingConfig
+from pkgs.training.starting_point import StartingPoint
 from pkgs.training.trackers.config import TrackerConfig
 
 SWIN_SIDE_PX = 32
 """SwinUNETR halves the image five times, and needs two elements at the bottom."""
+
+MethodName = Literal["supervised", "joint", "split", "expansion", "alternating"]
+
+
+class TargetConfig(Section):
+    """What the student's loss takes for the truth."""
+
+    corrupt: float = Field(default=0.0, ge=0, le=1)
+    """Chance that a training mask is falsified by the published set before the loss sees it; 0.13 is
+    `gt_augment`."""
+
+
+class PartnerConfig(TeacherLossConfig):
+    """The error teacher that learns beside the student."""
+
+    model: TeacherModelConfig = TeacherModelConfig()
+
+    carry: float = Field(default=0.1, ge=0, le=1)
+    """c in p_c = sg(p) + c (p - sg(p)): how much of "be predictable" reaches the student in `joint`; 1 is the
+    published form, 0 none."""
+
+    optimiser: OptimiserConfig = OptimiserConfig()
+    """Of `split`, whose teacher has one of its own; `joint` has one optimiser, `training.optimiser`."""
+
+    schedule: ScheduleConfig = ScheduleConfig()
+    """Of `split`, likewise."""
+
+    start: str = ""
+    """Run folder of the pretrained teacher: `{root}/ke/teacher_pretrained/seed_{seed}`; empty: a new one."""
+
+
+class JudgeConfig(Section):
+    """On which masks besides its own student's a teacher is judged."""
+
+    baseline: str = ""
+    """Run folder of the baseline of the seed: `{root}/ke/student_baseline/seed_{seed}`. Left out, and said,
+    where it has not finished."""
 
 
 class OutputConfig(Section):
@@ -24,14 +65,35 @@ class OutputConfig(Section):
 
 
 class StudentConfig(Section):
-    """A student on labelled images."""
+    """A student, alone on labelled images or with teachers."""
+
+    method: MethodName = "supervised"
+    """What is trained on what; `pkgs.student.catalog` has the modules."""
+
+    preset: str = ""
+    """Name of the preset that the file extends, for the report."""
 
     data: DataConfig
     model: ModelConfig = ModelConfig()
     augment: AugmentConfig = AugmentConfig()
+    target: TargetConfig = TargetConfig()
+    teacher: PartnerConfig = PartnerConfig()
     training: TrainingConfig = TrainingConfig()
     output: OutputConfig = OutputConfig()
+    judge: JudgeConfig = JudgeConfig()
     trackers: TrackerConfig = TrackerConfig()
+    compat: CompatConfig = CompatConfig()
+
+    @property
+    def starting_points(self) -> dict[str, StartingPoint]:
+        """The checkpoints that the run begins with, by their name in provenance.json.
+
+        Raises:
+            ValueError: If there is none where at least one is needed.
+        """
+        if self.method in {"joint", "split"} and self.teacher.start:
+            return {"teacher": StartingPoint(Path(self.teacher.start), "teacher")}
+        return {}
 
     @model_validator(mode="after")
     def _size_fits_the_network(self) -> Self:
