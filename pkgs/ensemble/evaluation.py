@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -24,6 +24,13 @@ MACRO: Final = "macro"
 """The row of the mean over sources."""
 
 PerSource = dict[str, PixelSums]
+PredictedError = Callable[[Batch, Tensor], Tensor | None]
+"""From samples and probabilities [B, 1, H, W] to r [B, 1, H, W]; None where nobody predicts errors."""
+
+
+def no_teacher(samples: Batch, probability_B1HW: Tensor) -> None:
+    """Predict no error."""
+    del samples, probability_B1HW
 
 
 def evaluate(network: nn.Module, part: Part, *, batch: int, check: Callable[[], None]) -> PerSource:
@@ -75,21 +82,35 @@ def chosen(part: Part, *, count: int, seed: int) -> list[int]:
     return sorted(order[:count])
 
 
-def store_predictions(network: nn.Module, part: Part, *, indices: list[int], folder: Path) -> None:
-    """Write `<source>__<stem>.npz` per index: `image`, `label`, `probability` [H, W] and `sample`."""
+def store_predictions(
+    network: nn.Module,
+    part: Part,
+    *,
+    indices: list[int],
+    folder: Path,
+    error: PredictedError = no_teacher,
+) -> None:
+    """Write `<source>__<stem>.npz` per index: `image`, `label`, `probability` [H, W] and `sample`.
+
+    Args:
+        network: Whose probabilities.
+        part: Of which images.
+        indices: Places in the part.
+        folder: Where to.
+        error: Adds `predicted_error` [H, W], the share of the largest error, unless it returns None.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with _judging(network):
         for index in indices:
             sample = part.batch(np.array([index])).to(_device(network))
-            logits = network(sample.image_B1HW).logits
+            probability = torch.sigmoid(network(sample.image_B1HW).logits.float())
+            predicted = error(sample, probability)
+            maps = {"image": sample.image_B1HW[0], "label": sample.label_BHW, "probability": probability[0]}
+            if predicted is not None:
+                maps["predicted_error"] = predicted[0]
             name = sample.ids[0]
-            np.savez_compressed(
-                folder / f"{name.replace('/', '__')}.npz",
-                image=sample.image_B1HW[0, 0].cpu().numpy(),
-                label=sample.label_BHW[0].cpu().numpy(),
-                probability=torch.sigmoid(logits.float())[0, 0].cpu().numpy(),
-                sample=np.array(name),
-            )
+            kept: dict[str, Any] = {key: value[0].cpu().numpy() for key, value in maps.items()}
+            np.savez_compressed(folder / f"{name.replace('/', '__')}.npz", sample=np.array(name), **kept)
 
 
 @contextmanager

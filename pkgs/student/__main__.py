@@ -1,4 +1,4 @@
-"""`python -m pkgs.student`: joins data, model, loss and loop into one run.
+"""`python -m pkgs.student`: joins data, network, method and loop into one run.
 
 torch loads only when a run begins.
 """
@@ -10,11 +10,11 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pkgs.data.inputs import Inputs, find, problems
 from pkgs.data.whole_folder import is_synthetic
-from pkgs.ensemble.columns import TEST_COLUMNS, TRAIN_COLUMNS, VAL_COLUMNS
+from pkgs.ensemble.columns import TEST_COLUMNS
 from pkgs.foundation.config import load_config
 from pkgs.foundation.files import write_whole
 from pkgs.student.config import StudentConfig
@@ -22,13 +22,14 @@ from pkgs.training import program
 from pkgs.training.arguments import Arguments, parse
 from pkgs.training.heartbeat import Heartbeat
 from pkgs.training.run_state import damaged_checkpoints, differences, is_finished
+from pkgs.training.starting_point import INPUTS, changed_inputs, faults_of
 from pkgs.training.stop import StopRequest
 from pkgs.training.tables import Table, render
 
 if TYPE_CHECKING:
     from pkgs.data.cache.loader import Loader
     from pkgs.data.samples import Part
-    from pkgs.student.step import Shown, Student
+    from pkgs.student.common import StudentMethod
     from pkgs.training.ema import Ema
     from pkgs.training.loop import Loop
     from pkgs.training.ranks import Ranks
@@ -42,10 +43,11 @@ PURPOSE: Final = "Train a student and judge it on unseen sources."
 class Joined:
     """The parts of a run, put together."""
 
-    student: Student
-    loop: Loop[Shown]
+    method: StudentMethod[Any]
+    loop: Loop[Any]
     loader: Loader
     train: Part
+    val: Part
     test: Part
     average: Ema | None
 
@@ -61,7 +63,7 @@ def main(argv: list[str]) -> int:
         )
     except ValueError as error:
         return program.refuse([str(error)])
-    faults = differences(arguments.folder, config)
+    faults = differences(arguments.folder, config) + _faults_of_inputs(arguments, config)
     if arguments.check:
         faults += problems(config.data) + damaged_checkpoints(arguments.folder)
     if faults:
@@ -79,6 +81,17 @@ def main(argv: list[str]) -> int:
         _run(joined, arguments, config)
 
     return program.run(MODULE, arguments, config.training, stop=stop, work=work)
+
+
+def _faults_of_inputs(arguments: Arguments, config: StudentConfig) -> list[str]:
+    """Return what is wrong with the checkpoints that the run begins with; nothing once it is finished."""
+    if is_finished(arguments.folder):
+        return []
+    try:
+        points = config.starting_points
+    except ValueError as error:
+        return [str(error)]
+    return faults_of(points) or changed_inputs(arguments.folder, points)
 
 
 def _run(joined: Joined, arguments: Arguments, config: StudentConfig) -> None:
@@ -104,9 +117,11 @@ def _join(
     """
     import torch  # noqa: PLC0415 - seconds; `--check` and errors come without it
 
+    from pkgs.foundation.registry import choose  # noqa: PLC0415
     from pkgs.foundation.seeds import Purpose, derive  # noqa: PLC0415
     from pkgs.models.catalog import build_student  # noqa: PLC0415
-    from pkgs.student.step import Student  # noqa: PLC0415
+    from pkgs.student.catalog import METHODS  # noqa: PLC0415
+    from pkgs.student.common import Common  # noqa: PLC0415
     from pkgs.training import run_record  # noqa: PLC0415
     from pkgs.training.ema import Ema  # noqa: PLC0415
     from pkgs.training.loop import Loop  # noqa: PLC0415
@@ -127,11 +142,14 @@ def _join(
     for warning in without_effect(config.training, ranks):
         heart.say(f"Warning: {warning}")
     loader = _loader(train, arguments, config, ranks=ranks)
-    student = Student(
-        network, config, seed=arguments.seed, train=loader, val=val, ranks=ranks, check=check, say=heart.say
-    )
+    method = choose("method", METHODS, config.method)(
+        Common(
+            arguments=arguments, config=config, network=network, loader=loader, val=val, ranks=ranks,
+            check=check, say=heart.say, inputs=inputs,
+        )
+    )  # fmt: skip
     if config.training.deterministic and ranks.device.type == "cuda":
-        for layer in cannot_obey(student.modules):
+        for layer in cannot_obey(method.modules):
             heart.say(f"Warning: training.deterministic: {layer} has no exact backward on CUDA.")
     places = run_record.places(
         arguments,
@@ -139,14 +157,14 @@ def _join(
         module=MODULE,
         fingerprint=inputs.fingerprint,
         model=config.model.name,
-        train=TRAIN_COLUMNS,
-        val=VAL_COLUMNS,
+        train=method.train_columns,
+        val=method.val_columns,
     )
     decay = config.training.ema_decay
     average = Ema(network, decay=decay) if decay else None
-    followers = {} if average is None else {"ema": average}
+    followers = {**method.followers, **({} if average is None else {"ema": average})}
     loop = Loop(
-        student, config.training, places=places, heart=heart, stop=stop, ranks=ranks, followers=followers
+        method, config.training, places=places, heart=heart, stop=stop, ranks=ranks, followers=followers
     )
     if arguments.replay_nan is None:
         if ranks.first:
@@ -155,7 +173,7 @@ def _join(
             )
         if loop.resume():
             heart.say(f"{heart.title}: going on from step {loop.state.step} of {loop.steps}.")
-    return Joined(student, loop, loader, train, test, average)
+    return Joined(method, loop, loader, train, val, test, average)
 
 
 def _load(
@@ -200,11 +218,16 @@ def _judge(joined: Joined, arguments: Arguments, config: StudentConfig) -> None:
     from pkgs.ensemble import evaluation  # noqa: PLC0415 - torch
     from pkgs.student.judgement import judge  # noqa: PLC0415
 
-    folder, network, test, loop = arguments.folder, joined.student.network, joined.test, joined.loop
-    chosen = evaluation.chosen(test, count=config.output.samples, seed=config.data.split.seed)
-    evaluation.store_predictions(network, test, indices=chosen, folder=folder.predictions)
+    folder, loop = arguments.folder, joined.loop
     verdicts = judge(
-        joined.student, folder.checkpoints, train=joined.train, test=test, average=joined.average
+        joined.method,
+        folder,
+        config=config,
+        train=joined.train,
+        val=joined.val,
+        test=joined.test,
+        average=joined.average,
+        check=loop.heart.beat,
     )
     rows = [{**loop.clock(), **row} for verdict in verdicts for row in verdict.rows()]
     calibration = [row for verdict in verdicts for row in verdict.calibration()]
@@ -224,7 +247,8 @@ def _about(config: StudentConfig, numerics: Mapping[str, object]) -> dict[str, o
         "split": config.data.split.file_name,
         "synthetic": is_synthetic(Path(config.data.root)),
     }
-    return {"data": data, "numerics": numerics}
+    inputs = {name: point.digest() for name, point in config.starting_points.items()}
+    return {"data": data, "numerics": numerics, INPUTS: inputs}
 
 
 if __name__ == "__main__":

@@ -1,19 +1,41 @@
-"""Everything that decides about a run of `python -m pkgs.student`."""
+"""Everything that decides about a run of `python -m pkgs.student`. Loads no torch."""
 
 from __future__ import annotations
 
-from typing import Self
+from pathlib import Path
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from pkgs.data.config import AugmentConfig, DataConfig
+from pkgs.errormap.compat import CompatConfig
 from pkgs.foundation.config import Section
-from pkgs.models.config import ModelConfig
+from pkgs.models.config import ModelConfig, TeacherModelConfig
 from pkgs.training.config import TrainingConfig
+from pkgs.training.starting_point import StartingPoint
 from pkgs.training.trackers.config import TrackerConfig
 
 SWIN_SIDE_PX = 32
 """SwinUNETR halves the image five times, and needs two elements at the bottom."""
+
+MethodName = Literal["supervised", "joint", "split", "expansion", "alternating"]
+
+
+class TargetConfig(Section):
+    """What the student's loss takes for the truth."""
+
+    corrupt: float = Field(default=0.0, ge=0, le=1)
+    """Chance that a training mask is falsified by the published set before the loss sees it; 0.13 is
+    `gt_augment`."""
+
+
+class TeacherConfig(Section):
+    """The error teacher that learns beside the student."""
+
+    model: TeacherModelConfig = TeacherModelConfig()
+
+    start: str = ""
+    """Run folder of the pretrained teacher: `{root}/ke/teacher_pretrained/seed_{seed}`; empty: a new one."""
 
 
 class OutputConfig(Section):
@@ -24,14 +46,34 @@ class OutputConfig(Section):
 
 
 class StudentConfig(Section):
-    """A student on labelled images."""
+    """A student, alone on labelled images or with teachers."""
+
+    method: MethodName = "supervised"
+    """What is trained on what; `pkgs.student.catalog` has the modules."""
+
+    preset: str = ""
+    """Name of the preset that the file extends, for the report."""
 
     data: DataConfig
     model: ModelConfig = ModelConfig()
     augment: AugmentConfig = AugmentConfig()
+    target: TargetConfig = TargetConfig()
+    teacher: TeacherConfig = TeacherConfig()
     training: TrainingConfig = TrainingConfig()
     output: OutputConfig = OutputConfig()
     trackers: TrackerConfig = TrackerConfig()
+    compat: CompatConfig = CompatConfig()
+
+    @property
+    def starting_points(self) -> dict[str, StartingPoint]:
+        """The checkpoints that the run begins with, by their name in provenance.json.
+
+        Raises:
+            ValueError: If there is none where at least one is needed.
+        """
+        if self.method in {"joint", "split"} and self.teacher.start:
+            return {"teacher": StartingPoint(Path(self.teacher.start), "teacher")}
+        return {}
 
     @model_validator(mode="after")
     def _size_fits_the_network(self) -> Self:

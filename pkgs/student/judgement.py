@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from pkgs.data.samples import Part
 from pkgs.ensemble import evaluation, threshold
 from pkgs.ensemble.evaluation import PerSource
-from pkgs.student.step import Student
+from pkgs.foundation.run_folder import RunFolder
+from pkgs.student.common import Judged, StudentMethod
+from pkgs.student.config import StudentConfig
+from pkgs.training.checkpoint_folder import Name
 from pkgs.training.checkpoints import load_weights_of
 from pkgs.training.ema import Ema
 from pkgs.training.tables import Cell
@@ -37,30 +40,54 @@ class Verdict:
         return evaluation.calibration_rows(self.weights, self.per_source)
 
 
-def judge(
-    student: Student, checkpoints: Path, *, train: Part, test: Part, average: Ema | None
+def judge(  # noqa: PLR0913 - all by name
+    method: StudentMethod[Any],
+    folder: RunFolder,
+    *,
+    config: StudentConfig,
+    train: Part,
+    val: Part,
+    test: Part,
+    average: Ema | None,
+    check: Callable[[], None],
 ) -> list[Verdict]:
-    """Return the scores of all weights, `last` first. Afterwards the network has those of `best`.
+    """Return the scores of all weights, `last` first. Afterwards the networks have those of `best`.
 
     Args:
-        student: Whose network takes up one set of weights after the other.
-        checkpoints: Holds `last` and `best`.
+        method: Whose networks take up one set of weights after the other.
+        folder: Of the run; holds `last` and `best`, and gets what the method tells of its own.
+        config: Its settings.
         train: On which the threshold is chosen.
+        val: On which temperatures and teachers are adjusted.
         test: On which all are judged.
         average: The moving average of the weights, if there is one.
+        check: Called between batches.
     """
+    size = config.training.batch_samples
 
     def scores() -> PerSource:
-        size = student.config.training.batch_samples
-        return evaluation.evaluate(student.network, test, batch=size, check=student.check)
+        return evaluation.evaluate(method.network, test, batch=size, check=check)
 
     verdicts = []
     if average is not None:
         with average.swapped_in():
             verdicts.append(Verdict("ema", scores()))
-    for name in ("last", "best"):
-        step = load_weights_of(checkpoints, name, student.modules)
+    names: tuple[Name, ...] = ("last", "best")
+    for name in names:
+        step = load_weights_of(folder.checkpoints, name, method.modules)
+        method.settle(name, checkpoints=folder.checkpoints)
+        if name == "last":
+            _store(method, folder, config=config, test=test)
+        method.judge(Judged(name, val, test), folder=folder.predictions)
         verdicts.append(Verdict(name, scores(), step=step))
     best = threshold.best_threshold(train)
     verdicts.append(Verdict(THRESHOLD, threshold.judge(best, test)))
     return sorted(verdicts, key=lambda verdict: verdict.weights != "last")
+
+
+def _store(method: StudentMethod[Any], folder: RunFolder, *, config: StudentConfig, test: Part) -> None:
+    """Write a few predictions of `last` for overlays."""
+    chosen = evaluation.chosen(test, count=config.output.samples, seed=config.data.split.seed)
+    evaluation.store_predictions(
+        method.network, test, indices=chosen, folder=folder.predictions, error=method.predicted_error
+    )

@@ -6,25 +6,23 @@ changes out. What compares conditions afterwards stands in `evaluation`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
 from torch import Tensor, nn
 
 from pkgs.data.augment import augment, draw
-from pkgs.data.cache.loader import Loader
-from pkgs.data.samples import Batch, Part
+from pkgs.data.samples import Batch
 from pkgs.data.transforms.augmentation import AugmentationDraws
 from pkgs.data.transforms.contract import dump
 from pkgs.ensemble.evaluation import PerSource, evaluate
 from pkgs.losses.segmentation import bce_sum
 from pkgs.models.output import LogitsOnly
-from pkgs.student.config import StudentConfig
+from pkgs.student.common import Common, StudentMethod
 from pkgs.training.feed import pieces
 from pkgs.training.method import StepLoss, TrainedPart
 from pkgs.training.metrics import PixelSums, merged
-from pkgs.training.ranks import Ranks
 from pkgs.training.replicas import placed
 
 
@@ -37,24 +35,15 @@ class Shown:
 
 
 @final
-class Student:
+class Student(StudentMethod[Shown]):
     """A segmentation network that learns from labelled images alone."""
 
-    def __init__(  # noqa: PLR0913 - all by name
-        self,
-        network: nn.Module,
-        config: StudentConfig,
-        *,
-        seed: int,
-        train: Loader,
-        val: Part,
-        ranks: Ranks,
-        check: Callable[[], None],
-        say: Callable[[str], None],
-    ) -> None:
-        self.network, self.config, self.seed = network, config, seed
-        self.train, self.val, self.ranks, self.check = train, val, ranks, check
-        self.replica = placed(LogitsOnly(network), bce_sum, config=config.training, ranks=ranks, say=say)
+    def __init__(self, common: Common) -> None:
+        self.network, self.config, self.seed = common.network, common.config, common.seed
+        self.train, self.val, self.ranks, self.check = common.loader, common.val, common.ranks, common.check
+        self.replica = placed(
+            LogitsOnly(self.network), bce_sum, config=self.config.training, ranks=self.ranks, say=common.say
+        )
 
     @property
     def modules(self) -> Mapping[str, nn.Module]:
@@ -91,6 +80,11 @@ class Student:
         size = self.config.training.batch_samples
         per_source = evaluate(self.network, self.val.between(mine), batch=size, check=self.check)
         return merged(summed(self.ranks.gathered(per_source)).values()).scores()
+
+
+def build(common: Common) -> Student:
+    """Return the method `supervised`."""
+    return Student(common)
 
 
 def summed(shares: Sequence[PerSource]) -> PerSource:

@@ -1,0 +1,13 @@
+"""The methods of this package by the name in the configuration. Loads torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from pkgs.student import step
+from pkgs.student.common import Common, StudentMethod
+
+METHODS: Final[Mapping[str, Callable[[Common], StudentMethod[Any]]]] = {
+    "supervised": step.build,
+}
