@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from pkgs.data.cache.config import CacheConfig, LoaderConfig
+from pkgs.data.transforms.config import PositiveSpan, Share
 from pkgs.foundation.config import Section
 
 
@@ -86,3 +87,51 @@ class AugmentConfig(Section):
 
     raw: float = Field(default=0.5, ge=0, le=1)
     """Chance that an image (not its mask) is blurred and changed in brightness and contrast; 0: off."""
+
+
+class FalsifyConfig(Section):
+    """How true masks become look-alikes of predictions, always: what a teacher is pretrained on."""
+
+    operations: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(le=10)]] = (1, 3)
+    """How many different changes a mask gets, fewest and most, of the ten there are."""
+
+    severity: PositiveSpan = (0.05, 1.0)
+    """Factor of all ranges of a mask's changes, even in its logarithm: students err little or much."""
+
+    soft_p: Share = 0.5
+    """Chance that a mask is blurred without a threshold, so that it holds doubt as predictions do."""
+
+    soft_sigma_px: PositiveSpan = (0.5, 2.0)
+    """Width of that blur in pixels, whatever the severity."""
+
+    grow_px: PositiveSpan = (1.0, 3.0)
+    """Pixels per 224 by which objects grow or shrink; at least one whole pixel."""
+
+    shift: float = Field(default=0.1, gt=0, le=1)
+    """Farthest move of an object, as a share of the side."""
+
+    radius: PositiveSpan = (0.02, 0.08)
+    """Half axes of an added object, as a share of the side; at least one pixel."""
+
+    @model_validator(mode="after")
+    def _fewest_before_most(self) -> Self:
+        if self.operations[0] > self.operations[1]:
+            raise ValueError(f"operations is [fewest, most], got {list(self.operations)}; swap the two")
+        return self
+
+
+class PoolConfig(Section):
+    """The unlabelled images, where a condition has any."""
+
+    root: str
+    """Folder that holds `CEM1500k_unlabelled`, `cem1.5M`, or the sources themselves."""
+
+    layout: str = "cem_1500k"
+    """Name of the reader (`pkgs/data/catalog.py`)."""
+
+    max_images: int = Field(default=0, ge=0)
+    """At most so many, spread evenly and the same for all seeds, before those of val and test are dropped;
+    0: all. 1.5 million images of 224 px take 75 GB in the cache with `data.depth_bits: 8`."""
+
+    cache: CacheConfig = CacheConfig()
+    loader: LoaderConfig = LoaderConfig()

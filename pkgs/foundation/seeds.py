@@ -20,6 +20,8 @@ class Purpose(StrEnum):
     SPLIT = "split"
     VIEW_1 = "view_1"
     VIEW_2 = "view_2"
+    POOL = "pool"
+    """Order and changes of unlabelled images, so that labelled ones are drawn the same with and without."""
     DATA = "data"
     """Generating synthetic data sets."""
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
 from pkgs.data.augment import augment, draw
 from pkgs.data.config import AugmentConfig
 from pkgs.data.items import IGNORE
-from pkgs.data.samples import Batch
+from pkgs.data.samples import Batch, Images
 from pkgs.data.transforms.augmentation import AugmentationDraws
 from pkgs.data.transforms.contract import dump, restore
+from pkgs.foundation.seeds import Purpose
 
 BOTH, NONE = AugmentConfig(spatial=1.0, raw=1.0), AugmentConfig(spatial=0.0, raw=0.0)
 SPATIAL, RAW = AugmentConfig(spatial=1.0, raw=0.0), AugmentConfig(spatial=0.0, raw=1.0)
@@ -110,3 +113,64 @@ def test_draws_are_those_of_earlier_releases() -> None:
     assert np.allclose(draws.intensity.sigma_px_B, [0, 0.380063723], atol=1e-9)
     assert np.allclose(draws.intensity.brightness_B, [1, 1.057220152], atol=1e-9)
     assert np.allclose(draws.intensity.contrast_B, [1, 1.008796416], atol=1e-9)
+
+
+def numbered_batch(count: int = 8) -> Batch:
+    batch = batch_of(count)
+    numbers = batch.label_BHW.int()
+    numbers[:, 8:20, 18:26] *= 2
+    return Batch(batch.image_B1HW, batch.label_BHW, batch.ids, numbers)
+
+
+def test_numbered_objects_move_with_the_label_and_are_nothing_outside() -> None:
+    changed = augment(numbered_batch(), draw(SPATIAL, 3, first=0, batch=8))
+    assert changed.instances_BHW is not None
+    assert changed.instances_BHW.unique().tolist() == [0, 1, 2]
+    assert torch.equal(changed.instances_BHW > 0, changed.label_BHW == 1)
+
+
+def test_images_without_labels_are_changed_like_those_with() -> None:
+    batch, draws = batch_of(), draw(BOTH, 1, first=0, batch=8)
+    changed = augment(Images(batch.image_B1HW, batch.ids), draws)
+    assert torch.equal(changed.image_B1HW, augment(batch, draws).image_B1HW)
+
+
+def test_unlabelled_images_have_draws_of_their_own() -> None:
+    labelled = draw(BOTH, 1, first=0, batch=8)
+    pool = draw(BOTH, 1, first=0, batch=8, purpose=Purpose.POOL)
+    assert not np.isin(pool.intensity.sigma_px_B, labelled.intensity.sigma_px_B).any()
+
+
+def test_the_sound_blur_changes_the_image_and_that_of_the_reference_does_not() -> None:
+    batch = batch_of()
+    for reference, changes in ((False, True), (True, False)):
+        draws = draw(RAW, 1, first=0, batch=8, reference=reference)
+        blur = np.ones_like(draws.intensity.sigma_px_B)
+        only_blur = replace(draws.intensity, brightness_B=blur, contrast_B=blur)
+        changed = augment(batch, replace(draws, intensity=only_blur), reference=reference)
+        assert bool((changed.image_B1HW - batch.image_B1HW).abs().amax() > 1e-3) is changes
+
+
+def test_the_reference_takes_the_nearest_pixel_and_fills_with_zero() -> None:
+    batch = numbered_batch()
+    codes = torch.randint(1, 256, batch.image_B1HW.shape, generator=torch.Generator().manual_seed(0))
+    batch = Batch(codes.float() / 255, torch.ones_like(batch.label_BHW), batch.ids, batch.instances_BHW)
+    changed = augment(batch, draw(SPATIAL, 3, first=0, batch=8), reference=True)
+    assert set(changed.image_B1HW.unique().tolist()) <= {0.0, *batch.image_B1HW.unique().tolist()}
+    assert changed.label_BHW.unique().tolist() == [0, 1]
+    assert torch.equal(changed.label_BHW == 0, changed.image_B1HW[:, 0] == 0)
+
+
+def test_the_reference_passes_samples_without_a_change_to_the_bit() -> None:
+    codes = torch.arange(2 * 32 * 32).reshape(2, 1, 32, 32).float()
+    batch = Batch(codes / 65535, torch.zeros(2, 32, 32, dtype=torch.uint8), ("a", "b"))
+    changed = augment(batch, draw(NONE, 1, first=0, batch=2, reference=True), reference=True)
+    assert torch.equal(changed.image_B1HW, batch.image_B1HW)
+
+
+def test_a_generator_seeded_from_its_own_draws_repeats_after_108() -> None:
+    sound, poor = (draw(BOTH, 1, first=0, batch=1000, cycle=cycle) for cycle in (False, True))
+    assert len(np.unique(sound.spatial.matrix_BEE, axis=0)) == 1000
+    assert len(np.unique(poor.spatial.matrix_BEE, axis=0)) == 108
+    later = draw(BOTH, 1, first=900, batch=10, cycle=True)
+    assert np.array_equal(later.spatial.matrix_BEE, poor.spatial.matrix_BEE[900:910])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,14 @@ import tifffile
 import torch
 
 from pkgs.data.cache.config import CacheConfig
+from pkgs.data.cache.loader import Loader
 from pkgs.data.config import DataConfig
 from pkgs.data.formats.grey_image import read_grey
 from pkgs.data.items import DataError, Reader
 from pkgs.data.readers.cem_1500k import Cem1500k
 from pkgs.data.readers.cem_mitolab import CemMitoLab
 from pkgs.data.readers.whu import Whu
-from pkgs.data.samples import Part, open_images
+from pkgs.data.samples import Part, open_images, open_instances
 from tests.builders.cem_1500k import write_cem_1500k
 from tests.builders.cem_mitolab import write_cem_mitolab
 from tests.builders.whu import write_whu
@@ -85,3 +87,29 @@ def test_colour_images_are_refused(tmp_path: Path) -> None:
     write_whu(tmp_path / "set")
     with pytest.raises(DataError, match="images of 3 channels; expected grey ones"):
         load(tmp_path / "set", tmp_path, reader=Whu())
+
+
+def test_numbered_objects_come_beside_the_labels_and_only_where_asked(tmp_path: Path) -> None:
+    root = write_cem_mitolab(tmp_path / "set")
+    part = load(root, tmp_path)
+    assert part.batch(np.arange(4)).instances_BHW is None
+    config = DataConfig(root=str(root), size_px=32, cache=CacheConfig(folder=str(tmp_path / "cache")))
+    samples = CEM.samples(root)
+    objects = open_instances(samples, reader=CEM, config=config, device=CPU)
+    batch = replace(part, instances=objects).batch(np.arange(len(part))).to(CPU)
+    assert batch.instances_BHW is not None
+    assert batch.instances_BHW.dtype == torch.int32
+    assert torch.equal(batch.instances_BHW > 0, batch.label_BHW == 1)
+    assert batch.instances_BHW.amax() == 2
+
+
+def test_a_loader_s_batch_gets_the_objects_of_its_samples(tmp_path: Path) -> None:
+    root = write_cem_mitolab(tmp_path / "set", sources=2)
+    config = DataConfig(root=str(root), size_px=64, cache=CacheConfig(folder=str(tmp_path / "cache")))
+    samples = CEM.samples(root)
+    caches = [f(samples, reader=CEM, config=config, device=CPU) for f in (open_images, open_instances)]
+    part = Part(caches[0], np.arange(8), caches[1])
+    with Loader(part.cache, indices=part.numbers, seed=1) as loader:
+        batch = part.fetched(loader.fetch(range(8)))
+    assert batch.instances_BHW is not None
+    assert torch.equal(batch.instances_BHW > 0, batch.label_BHW == 1)

@@ -6,28 +6,41 @@ Combine these with `Spatial` on kind `label` (outside_label 0), `erase`, and `so
 
 from __future__ import annotations
 
+from typing import Final
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from pkgs.data.transforms.smoothing import gaussian_blur
 
+MOST: Final = 65535
+"""Highest number of an object; `prepare.object_numbers` numbers those of every release anew."""
+
 
 def picked(instances: Tensor, pick_B: Tensor) -> Tensor:
     """Return the pixels of one object per sample, bool; none where a sample has no object.
 
     Args:
-        instances: Whole numbers, [B, *space].
+        instances: Whole numbers, [B, *space], at most 65535.
         pick_B: In [0, 1): 0 picks the object with the lowest number, just below 1 the one with the highest.
+
+    Raises:
+        ValueError: If numbers are so large that a table of them would fill the memory.
     """
     _check(instances)
-    chosen = torch.zeros_like(instances, dtype=torch.bool)
-    for sample, pick in enumerate(pick_B.tolist()):
-        objects = torch.unique(instances[sample])
-        objects = objects[objects != 0]
-        if len(objects):
-            chosen[sample] = instances[sample] == objects[int(pick * len(objects))]
-    return chosen
+    flat = instances.flatten(1).long()
+    highest = int(flat.amax()) if flat.numel() else 0
+    if highest > MOST:
+        raise ValueError(f"An object has the number {highest}; expected at most {MOST}. Number them anew.")
+    present = torch.zeros(len(flat), highest + 1, dtype=torch.long, device=flat.device)
+    present.scatter_(1, flat, 1)[:, 0] = 0
+    rank = present.cumsum(dim=1)
+    count_B = rank[:, -1]
+    wanted_B = torch.minimum((pick_B.to(flat.device) * count_B).long() + 1, count_B)
+    number_B = (present * (rank == wanted_B[:, None])).argmax(dim=1)  # 0 where no object is
+    number = number_B.view(-1, *(1 for _ in instances.shape[1:]))
+    return (instances == number) & (number > 0)
 
 
 def drop(instances: Tensor, pick_B: Tensor) -> Tensor:
@@ -44,17 +57,22 @@ def shift(instances: Tensor, pick_B: Tensor, *, shift_px_BD: Tensor) -> Tensor:
         shift_px_BD: Along each axis of space, in their order. What leaves the image is lost.
     """
     chosen = picked(instances, pick_B)
-    shifted = instances.masked_fill(chosen, 0)
-    for sample, steps in enumerate(shift_px_BD.tolist()):
-        places = chosen[sample].nonzero()
-        if not len(places):
-            continue
-        number = instances[sample][chosen[sample]][0]
-        moved = places + torch.tensor(steps, device=places.device)
-        sides = torch.tensor(instances.shape[1:], device=places.device)
-        inside = ((moved >= 0) & (moved < sides)).all(dim=1)
-        shifted[sample].index_put_(tuple(moved[inside].T), number)
-    return shifted
+    number = torch.where(chosen, instances, 0).flatten(1).amax(dim=1)
+    moved = chosen
+    for axis, steps_B in enumerate(shift_px_BD.to(instances.device).T, start=1):
+        moved = _along(moved, steps_B, axis=axis)
+    kept = instances.masked_fill(chosen, 0)
+    return torch.where(moved, number.view(-1, *(1 for _ in instances.shape[1:])), kept)
+
+
+def _along(mask: Tensor, steps_B: Tensor, *, axis: int) -> Tensor:
+    """Move each sample by its own steps along one axis; what comes in is False."""
+    side = mask.shape[axis]
+    source = torch.arange(side, device=mask.device)[None] - steps_B[:, None]
+    inside = (source >= 0) & (source < side)
+    form = [len(mask), *(side if number == axis else 1 for number in range(1, mask.ndim))]
+    taken = mask.gather(axis, source.clamp(0, side - 1).view(form).expand(mask.shape))
+    return taken & inside.view(form)
 
 
 def add(instances: Tensor, *, centre_px_BD: Tensor, radius_px_BD: Tensor) -> Tensor:
