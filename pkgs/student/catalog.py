@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from pkgs.student import step
+from pkgs.student import alternating, expansion, step
 from pkgs.student.common import Common, StudentMethod
 
 METHODS: Final[Mapping[str, Callable[[Common], StudentMethod[Any]]]] = {
     "supervised": step.build,
+    "expansion": expansion.build,
+    "alternating": alternating.build,
 }

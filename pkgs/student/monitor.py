@@ -177,7 +177,7 @@ class Monitor:
             logits, probability = self._answer(image)
             every = torch.ones_like(probability, dtype=torch.bool)
             answer = self._asked(image, logits)
-            said = opinion(answer.share_B1HW, self.config)
+            said = opinion(answer, self.config, compat=self.compat)
             moved = (probability - self._start[places[0]].to(probability)).abs()
             _add(sums["pool_predicted_error"], **self._predicted(answer, seen=every))
             _add(sums["pool_foreground"], probability >= 0.5, seen=every)
@@ -194,7 +194,7 @@ class Monitor:
     def _predicted(self, answer: ErrorPrediction, *, seen: Tensor) -> dict[str, Tensor]:
         """Return what the teachers predict of the student's mask, and which of it counts, for `_add`."""
         if not self.compat.unanchored_expansion:
-            return {"values": opinion(answer.share_B1HW, self.config).share_B1HW, "seen": seen}
+            return {"values": opinion(answer, self.config, compat=self.compat).share_B1HW, "seen": seen}
         raw = answer.image_logits_B.mean(dim=0).clamp(-LARGEST, LARGEST)
         return {"values": raw, "seen": torch.ones_like(raw, dtype=torch.bool)}
 

@@ -22,6 +22,7 @@ from pkgs.errormap.compat import CompatConfig
 from pkgs.errormap.decoding import error_chance, gate, implied_label
 from pkgs.errormap.loss import shown_mask
 from pkgs.losses.error_map import LARGEST
+from pkgs.models.error_teacher import ErrorPrediction
 from pkgs.student.expansion_config import ExpansionConfig
 from pkgs.training.replicas import in_float32
 
@@ -58,8 +59,17 @@ def ramp(step: int, *, steps: int, share: float) -> float:
     return min(1.0, step / (share * steps)) if share * steps > 0 else 1.0
 
 
-def opinion(shares_KB1HW: Tensor, config: ExpansionConfig) -> Opinion:
-    """Return the combined answer of K teachers whose predicted error shares these are."""
+def shares_of(answer: ErrorPrediction, *, compat: CompatConfig) -> Tensor:
+    """Return r of each teacher, [K, B, 1, H, W]; of teachers of one number in nats, that everywhere."""
+    if not compat.score_100:
+        return answer.share_B1HW
+    share = (answer.image_logits_B / LARGEST).clamp(0, 1)
+    return share[..., None, None, None].expand_as(answer.logits_B1HW)
+
+
+def opinion(answer: ErrorPrediction, config: ExpansionConfig, *, compat: CompatConfig) -> Opinion:
+    """Return what K teachers say together; `answer` has their axis first."""
+    shares_KB1HW = shares_of(answer, compat=compat)
     share = combine(shares_KB1HW, config.combine)
     spread = disagreement(error_chance(shares_KB1HW.detach()))
     return Opinion(share, error_chance(share), spread)
@@ -139,16 +149,19 @@ class PoolStep(nn.Module):
             total, signal.open_B1HW.sum().float().reshape(1), consistency.reshape(1), pixels.reshape(1)
         )
 
-    def _signal(self, image_B1HW: Tensor, logits_B1HW: Tensor, anchor_B1HW: Tensor) -> Signal:
+    def _said(self, image_B1HW: Tensor, mask_B1HW: Tensor) -> Opinion:
         assert self.committee is not None
+        answer = ErrorPrediction(*in_float32(self.committee(image_B1HW, mask_B1HW)))
+        return opinion(answer, self.config, compat=self.compat)
+
+    def _signal(self, image_B1HW: Tensor, logits_B1HW: Tensor, anchor_B1HW: Tensor) -> Signal:
         if self.config.signal == "through":
-            answer = in_float32(self.committee(image_B1HW, shown_mask(logits_B1HW, compat=self.compat)))
-            return through_signal(said=opinion(answer.share_B1HW, self.config), config=self.config)
+            said = self._said(image_B1HW, shown_mask(logits_B1HW, compat=self.compat))
+            return through_signal(said=said, config=self.config)
         mask_B1HW = (anchor_B1HW > 0).float()
         asked = anchor_B1HW if self.compat.logits_to_teacher else mask_B1HW
         with torch.no_grad():
-            answer = in_float32(self.committee(image_B1HW, asked))
-        said = opinion(answer.share_B1HW, self.config)
+            said = self._said(image_B1HW, asked)
         return decoded_signal(logits_B1HW, mask_B1HW, said=said, config=self.config)
 
 
