@@ -1,4 +1,4 @@
-"""Settings of a teacher's loss. Loads no torch."""
+"""Settings of a teacher and its loss. Loads no torch."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from pkgs.foundation.config import Section
+from pkgs.models.config import TeacherModelConfig
 
 
 class TeacherLossConfig(Section):
@@ -18,3 +19,9 @@ class TeacherLossConfig(Section):
     map_loss: Literal["bce", "mae", "huber"] = "bce"
     """Distance of the predicted map from the target. `mae` and `huber` are lowest near the median, which is
     0 where nearly all pixels are right."""
+
+
+class TeacherConfig(TeacherLossConfig):
+    """A teacher that is trained."""
+
+    model: TeacherModelConfig = TeacherModelConfig()

@@ -37,27 +37,28 @@ def corrupted(samples: Batch, draws: CorruptionDraws) -> Tensor:
 
 @final
 class FixedCorruption:
-    """Falsified masks of a part: the same for an image in whichever batch of neighbours it comes.
+    """Falsified masks of parts: the same for an image in whichever batch of neighbours it comes.
 
     Args:
-        part: Whose masks.
+        parts: Whose masks.
         seed: The split's, so that all runs are judged on the same ones.
         compat: Which set.
     """
 
-    def __init__(self, part: Part, *, seed: int, compat: CompatConfig) -> None:
-        self.places = {sample: place for place, sample in enumerate(part.ids)}
+    def __init__(self, *parts: Part, seed: int, compat: CompatConfig) -> None:
+        ids = [sample for part in parts for sample in part.ids]
+        self.places = {sample: place for place, sample in enumerate(ids)}
         self.seed, self.compat = derive(seed, Purpose.CORRUPT, "judged") >> 1, compat
 
     def __call__(self, samples: Batch) -> Tensor:
-        """Return the masks [B, 1, H, W] of neighbours of the part.
+        """Return the masks [B, 1, H, W] of neighbours in a part.
 
         Raises:
             ValueError: If they are no neighbours.
         """
         places = np.array([self.places[sample] for sample in samples.ids])
         if bool((np.diff(places) != 1).any()):
-            raise ValueError(f"Expected neighbours of the part in their order, got the places {places}.")
+            raise ValueError(f"Expected neighbours of a part in their order, got the places {places}.")
         draws = draw_corruption(
             self.seed,
             first=int(places[0]),

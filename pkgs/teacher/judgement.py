@@ -1,0 +1,98 @@
+"""What is scored on test once the training is over: `last`, `best`, the average; on both kinds of masks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pkgs.data.samples import Part
+from pkgs.errormap import scores as prediction
+from pkgs.errormap.corruption import FixedCorruption
+from pkgs.errormap.scores import POOLED, ErrorScores
+from pkgs.teacher import validation
+from pkgs.teacher.columns import PREDICTED
+from pkgs.teacher.step import Pretraining
+from pkgs.teacher.validation import BySource
+from pkgs.training.checkpoints import load_weights_of
+from pkgs.training.ema import Ema
+from pkgs.training.metrics.sums import mean_of
+from pkgs.training.tables import Cell
+
+CORRUPTED = "corrupted"
+MACRO = "macro"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The scores of one set of weights."""
+
+    weights: str
+    step: int | None
+    """Where the weights are from; None: where the run is."""
+    off: BySource
+    errors: ErrorScores
+
+
+def judge(method: Pretraining, checkpoints: Path, *, test: Part, average: Ema | None) -> list[Verdict]:
+    """Return the scores of all weights, `last` first. Afterwards the teacher has those of `best`.
+
+    Args:
+        method: Whose teacher takes up one set of weights after the other.
+        checkpoints: Holds `last` and `best`.
+        test: Images of unseen sources.
+        average: The moving average of the weights, if there is one.
+    """
+    config = method.config
+    seed = config.data.split.seed
+    masks = FixedCorruption(method.val, test, seed=seed, compat=config.compat)
+
+    def scored(weights: str, step: int | None) -> Verdict:
+        errors = prediction.judge_teacher(
+            method.teacher,
+            masks={CORRUPTED: masks},
+            val=method.val,
+            test=test,
+            seed=seed,
+            check=method.check,
+            batch=config.training.batch_samples,
+            compat=config.compat,
+        )
+        return Verdict(weights, step, method.measured(test, masks), errors)
+
+    verdicts = []
+    if average is not None:
+        with average.swapped_in():
+            verdicts.append(scored("ema", None))
+    for name in ("last", "best"):
+        step = load_weights_of(checkpoints, name, method.modules)
+        verdicts.append(scored(name, step))
+    return sorted(verdicts, key=lambda verdict: verdict.weights != "last")
+
+
+def test_rows(verdict: Verdict, method: Pretraining) -> list[dict[str, Cell]]:
+    """Return the rows of test.csv for one set of weights: every source, macro mean, pooled."""
+    config = method.config
+    predicted = {
+        str(row["source"]): row
+        for row in verdict.errors.tables["error_prediction.csv"]
+        if row["predictor"] == "teacher"
+    }
+    by_source = {**dict(sorted(verdict.off.items())), POOLED: validation.pooled(verdict.off)}
+    scored = {
+        source: validation.scores(kinds, config=config.teacher, compat=config.compat)
+        | _predicted(predicted.get(source, {}))
+        for source, kinds in by_source.items()
+    }
+    whole = scored.pop(POOLED)
+    images = {source: kinds["true"].images for source, kinds in by_source.items()}
+    scored |= {MACRO: mean_of(scored.values()), POOLED: whole}
+    images[MACRO] = images[POOLED]
+    step: dict[str, Cell] = {} if verdict.step is None else {"step": verdict.step}
+    head: dict[str, Cell] = {"weights": verdict.weights, **step}
+    return [{**head, "source": source, "images": images[source], **row} for source, row in scored.items()]
+
+
+def _predicted(row: Mapping[str, Cell]) -> dict[str, float]:
+    return {f"teacher_{name}": float(row.get(name, math.nan)) for name in PREDICTED}  # type: ignore[arg-type]
