@@ -1,7 +1,8 @@
-"""Making and checking data sets: `python -m utility.prepare_data cem_phantom|folder|whu|…`.
+"""Making and checking data sets: `python -m utility.prepare_data cem_phantom|folder|cem_mitolab|whu|…`.
 
-Only parses, calls, and tells. Safe to kill and to start again: a set that is whole is left as it is. A
-downloaded set is looked through under the name of its layout and never changed.
+Only parses, calls, and tells. Safe to kill and to start again: a set that is whole is left as it is. The
+releases of the first study are unpacked or fetched where they are not there; any other downloaded set is
+looked through under the name of its layout and never changed.
 """
 
 from __future__ import annotations
@@ -10,19 +11,25 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from pkgs.data.catalog import READERS
+from pkgs.data.config import SplitConfig
 from pkgs.data.folder_set import FolderPlan, Foreground, convert, pair_files
 from pkgs.data.items import DataError
 from pkgs.data.phantom.generate import SIZES_PX, Plan, generate
+from pkgs.data.prepare_release import From, Prepared, prepare
+from pkgs.data.release import RELEASES, Bar
 from pkgs.data.verify import Findings, told, verify
 from pkgs.data.whole_folder import MARK, Outcome, build_once
 from pkgs.foundation import exit_codes
 from pkgs.foundation.files import read_json
 from pkgs.foundation.registry import choose
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
 
 app = typer.Typer(
     add_completion=False,
@@ -30,6 +37,11 @@ app = typer.Typer(
     help="Make a data set in the CEM-MitoLab layout, or check one.",
 )
 
+Root = Annotated[Path, typer.Option(help="Folder that holds the release, or will.")]
+Archive = Annotated[Path | None, typer.Option(help="Unpack this zip file, if the release is not there.")]
+Fetch = Annotated[bool, typer.Option("--fetch", help="Download it from EMPIAR, if it is not there.")]
+Url = Annotated[str, typer.Option(help="Address of the archive, where EMPIAR's has changed.")]
+Sha256 = Annotated[str, typer.Option(help="What the archive must have; else the first one is noted.")]
 Out = Annotated[Path, typer.Option(help="Folder of the data set; a data sheet in it stays.")]
 
 
@@ -88,6 +100,95 @@ def folder(  # noqa: PLR0913 - one per option
     _tell(out, build)
 
 
+@app.command(name="cem_mitolab")
+def cem_mitolab(  # noqa: PLR0913 - one per option
+    *,
+    root: Root,
+    archive: Archive = None,
+    fetch: Fetch = False,
+    url: Url = "",
+    sha256: Sha256 = "",
+    workbook: Annotated[
+        Path | None,
+        typer.Option(help="Excel file about the sources; by default the release's, if it is there."),
+    ] = None,
+    split_by: Annotated[
+        Literal["source", "patch"], typer.Option(help="source: no source in two parts. patch: leaks.")
+    ] = "source",
+    split_seed: Annotated[int, typer.Option(help="As data.split.seed of the trainings.")] = 42,
+    min_sources: Annotated[int, typer.Option(help="As data.split.min_sources of the trainings.")] = 5,
+) -> None:
+    """Bring CEM-MitoLab (EMPIAR-11037) into a folder, check every file, and write the split.
+
+    \b
+    What lies there already, at whatever level, is taken as it is:
+      python -m utility.prepare_data cem_mitolab --root datasets/cem
+    From an archive, or from EMPIAR (goes on where it was stopped):
+      python -m utility.prepare_data cem_mitolab --root datasets/cem --archive mito.zip
+      python -m utility.prepare_data cem_mitolab --root datasets/cem --fetch
+    """  # noqa: D301 - click wants the very character
+    split = SplitConfig(by=split_by, seed=split_seed, min_sources=min_sources)
+    source = From(root, archive, url, sha256, fetch=fetch)
+    _exit(_prepared(lambda bar: prepare("cem_mitolab", source, bar=bar, workbook=workbook, split=split)))
+
+
+@app.command(name="cem_1500k")
+def cem_1500k(
+    *, root: Root, archive: Archive = None, fetch: Fetch = False, url: Url = "", sha256: Sha256 = ""
+) -> None:
+    """Bring CEM1.5M (EMPIAR-11035), unlabelled, into a folder and check every file.
+
+    \b
+    Into the folder of the labelled set, so that one root serves both:
+      python -m utility.prepare_data cem_1500k --root datasets/cem --archive cem.zip
+      python -m utility.prepare_data cem_1500k --root datasets/cem --fetch
+    """  # noqa: D301 - click wants the very character
+    source = From(root, archive, url, sha256, fetch=fetch)
+    _exit(_prepared(lambda bar: prepare("cem_1500k", source, bar=bar)))
+
+
+def _prepared(work: Callable[[Bar], Prepared]) -> Prepared:
+    """Run `work` under one progress bar per step; a fault is one sentence."""
+    from rich.progress import (  # noqa: PLC0415 - `--help` and errors come without it
+        BarColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:.0f} %"))
+    try:
+        with Progress(
+            *columns, TimeRemainingColumn(), disable=not sys.stderr.isatty(), transient=True
+        ) as progress:
+            tasks: dict[str, TaskID] = {}
+
+            def bar(what: str, done: int, total: int) -> None:
+                if what not in tasks:
+                    tasks[what] = progress.add_task(what, total=None)
+                progress.update(tasks[what], completed=done, total=total or None)
+
+            return work(bar)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        raise typer.Exit(exit_codes.USAGE) from None
+    except OSError as error:
+        print(
+            f"{error.filename or 'The disk'}: {error.strerror or error}. Give the same command again.",
+            file=sys.stderr,
+        )
+        raise typer.Exit(exit_codes.FAILED) from None
+
+
+def _exit(prepared: Prepared) -> None:
+    """Say what is there now; a sample that cannot be used is a failure."""
+    for sentence in prepared.said:
+        print(sentence)
+    for sentence in prepared.warnings:
+        print(f"Warning: {sentence}", file=sys.stderr)
+    _report(prepared.findings)
+
+
 def _add_check(name: str) -> None:
     """Add the command that looks through a set of the layout `name`."""
 
@@ -109,7 +210,7 @@ def _add_check(name: str) -> None:
         _report(findings)
 
 
-for _name in READERS:
+for _name in READERS.keys() - RELEASES.keys():
     _add_check(_name)
 
 

@@ -56,13 +56,21 @@ class _Answer:
     """Of the file: an entity tag, or the time of its last change."""
 
 
-def fetch(url: str, goal: Path, *, bar: Bar, sleep: Callable[[float], None] = time.sleep) -> None:
+def fetch(
+    url: str,
+    goal: Path,
+    *,
+    bar: Bar,
+    attempts: int = ATTEMPTS,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
     """Download `url` to `goal`, from where an earlier call has stopped; what is there already stays.
 
     Args:
         url: http or https.
         goal: A file; its folder is made.
         bar: Told of the progress.
+        attempts: In a row without a new byte; then it gives up.
         sleep: Waits between two attempts.
 
     Raises:
@@ -85,7 +93,7 @@ def fetch(url: str, goal: Path, *, bar: Bar, sleep: Callable[[float], None] = ti
                 if isinstance(error, OSError) and not _of_the_network(error):
                     raise
                 idle = 0 if _size(part) > before else idle + 1
-                if idle >= ATTEMPTS:
+                if idle >= attempts:
                     raise DataError(_gave_up(url, part, error)) from None
                 sleep(min(2.0**idle, 30.0))
         part.replace(goal)
@@ -159,11 +167,11 @@ def _append(part: Path, response: Any, answer: _Answer, *, bar: Bar) -> None:  #
         file.truncate(answer.begin)
         file.seek(answer.begin)
         done = answer.begin
-        while block := response.read(BLOCK):
+        while block := response.read1(BLOCK):  # what has come, so that a slow line loses nothing to a kill
             file.write(block)
+            file.flush()
             done += len(block)
             bar(done, answer.total)
-        file.flush()
         os.fsync(file.fileno())
     if answer.total and done != answer.total:
         raise _Broken(f"{done} of {answer.total} bytes came")

@@ -113,3 +113,13 @@ def test_a_loader_s_batch_gets_the_objects_of_its_samples(tmp_path: Path) -> Non
         batch = part.fetched(loader.fetch(range(8)))
     assert batch.instances_BHW is not None
     assert torch.equal(batch.instances_BHW > 0, batch.label_BHW == 1)
+
+
+def test_equal_names_of_two_sources_keep_their_own_masks(tmp_path: Path) -> None:
+    part = load(write_cem_mitolab(tmp_path / "set"), tmp_path)
+    same = [place for place, id_ in enumerate(part.ids) if id_.endswith("/same_0")]
+    batch = part.batch(np.array(same)).to(CPU)
+    assert batch.ids == ("source_03/same_0", "source_04/same_0")
+    assert not torch.equal(batch.label_BHW[0], batch.label_BHW[1])
+    for image, label in zip(batch.image_B1HW[:, 0], batch.label_BHW, strict=True):
+        assert image[label == 1].min() > image[label == 0].max()
