@@ -8,6 +8,6 @@ from pkgs.training.tables import CLOCK
 
 SCORES: Final = ("iou", "dice", "accuracy", "iou_case", "dice_case", "ece_fg", "mce_fg", "brier", "nll")
 COUNTS: Final = ("tp", "fp", "fn", "tn")
-TRAIN_COLUMNS: Final = (*CLOCK, "loss", "grad_norm")
+TRAIN_COLUMNS: Final = (*CLOCK, "loss", "grad_norm", "s")
 VAL_COLUMNS: Final = (*CLOCK, *SCORES)
 TEST_COLUMNS: Final = (*CLOCK, "weights", "source", "images", *SCORES, *COUNTS)

@@ -9,11 +9,12 @@ from pydantic import Field, model_validator
 
 from pkgs.data.config import AugmentConfig, DataConfig, PoolConfig
 from pkgs.errormap.compat import CompatConfig
+from pkgs.errormap.config import TeacherLossConfig
 from pkgs.foundation.config import Section
 from pkgs.models.config import ModelConfig, TeacherModelConfig
 from pkgs.student.expansion_config import ExpansionConfig
 from pkgs.student.teacher_runs import teacher_runs
-from pkgs.training.config import TrainingConfig
+from pkgs.training.config import OptimiserConfig, ScheduleConfig, TrainingConfig
 from pkgs.training.starting_point import StartingPoint
 from pkgs.training.trackers.config import TrackerConfig
 
@@ -35,13 +36,31 @@ class TargetConfig(Section):
     `gt_augment`."""
 
 
-class TeacherConfig(Section):
+class PartnerConfig(TeacherLossConfig):
     """The error teacher that learns beside the student."""
 
     model: TeacherModelConfig = TeacherModelConfig()
 
+    carry: float = Field(default=0.1, ge=0, le=1)
+    """c in p_c = sg(p) + c (p - sg(p)): how much of "be predictable" reaches the student in `joint`; 1 is the
+    published form, 0 none."""
+
+    optimiser: OptimiserConfig = OptimiserConfig()
+    """Of `split`, whose teacher has one of its own; `joint` has one optimiser, `training.optimiser`."""
+
+    schedule: ScheduleConfig = ScheduleConfig()
+    """Of `split`, likewise."""
+
     start: str = ""
     """Run folder of the pretrained teacher: `{root}/ke/teacher_pretrained/seed_{seed}`; empty: a new one."""
+
+
+class JudgeConfig(Section):
+    """On which masks besides its own student's a teacher is judged."""
+
+    baseline: str = ""
+    """Run folder of the baseline of the seed: `{root}/ke/student_baseline/seed_{seed}`. Left out, and said,
+    where it has not finished."""
 
 
 class OutputConfig(Section):
@@ -66,10 +85,11 @@ class StudentConfig(Section):
     model: ModelConfig = ModelConfig()
     augment: AugmentConfig = AugmentConfig()
     target: TargetConfig = TargetConfig()
-    teacher: TeacherConfig = TeacherConfig()
+    teacher: PartnerConfig = PartnerConfig()
     expansion: ExpansionConfig = ExpansionConfig()
     training: TrainingConfig = TrainingConfig()
     output: OutputConfig = OutputConfig()
+    judge: JudgeConfig = JudgeConfig()
     trackers: TrackerConfig = TrackerConfig()
     compat: CompatConfig = CompatConfig()
 

@@ -1,9 +1,10 @@
 """What makes the student a student: s = mean BCE(z, y) on labelled images, changed at random.
 
 All conditions of one seed share initial weights, order of samples and draws; `no_augment` only leaves the
-changes out. What compares conditions afterwards stands in `evaluation`.
+changes out, `gt_augment` shows the loss a falsified y. What compares them afterwards stands in `evaluation`.
 """
 
+# ruff: noqa: N815 - tensors end in their axes, fields too
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -13,9 +14,11 @@ from typing import final
 from torch import Tensor, nn
 
 from pkgs.data.augment import augment, draw
+from pkgs.data.falsify import draw_published, published_label
 from pkgs.data.samples import Batch
 from pkgs.data.transforms.augmentation import AugmentationDraws
 from pkgs.data.transforms.contract import dump
+from pkgs.data.transforms.corruption import CorruptionDraws
 from pkgs.ensemble.evaluation import PerSource, evaluate
 from pkgs.losses.segmentation import bce_sum
 from pkgs.models.output import LogitsOnly
@@ -31,7 +34,10 @@ class Shown:
     """Samples, and once they are prepared, how they were changed."""
 
     samples: Batch
+    target_BHW: Tensor | None = None
+    """What the student's loss takes for the truth; falsified in `gt_augment`."""
     changes: AugmentationDraws | None = None
+    falsified: CorruptionDraws | None = None
 
 
 @final
@@ -63,16 +69,29 @@ class Student(StudentMethod[Shown]):
         return Shown(Batch(fetched.arrays["image"], fetched.arrays["label"], fetched.ids))
 
     def prepare(self, batch: Shown, /, *, draws: range) -> Shown:
-        changes = draw(self.config.augment, self.seed, first=draws.start, batch=len(draws))
-        return Shown(augment(batch.samples.to(self.ranks.device), changes), changes)
+        config, compat = self.config, self.config.compat
+        changes = draw(
+            config.augment, self.seed, first=draws.start, batch=len(draws),
+            reference=compat.reference_augment, cycle=compat.rng_cycle,
+        )  # fmt: skip
+        samples = augment(batch.samples.to(self.ranks.device), changes, reference=compat.reference_augment)
+        falsified = self._falsified(draws, sides=samples.label_BHW.shape[1:])
+        target = samples.label_BHW
+        if falsified is not None and not compat.gt_augment_noop:
+            target = published_label(target, falsified)
+        return Shown(samples, target, changes, falsified)
 
     def loss(self, batch: Shown) -> StepLoss:
-        total, weight = self.replica(batch.samples.image_B1HW, batch.samples.label_BHW)
-        return StepLoss(total, weight)
+        total, weight = self.replica(batch.samples.image_B1HW, batch.target_BHW)
+        return StepLoss(total, weight, {"s": (total, weight)})
 
     def evidence(self, batch: Shown, /) -> Mapping[str, Tensor]:
         drawn = {} if batch.changes is None else dump(batch.changes)
-        return {"image_B1HW": batch.samples.image_B1HW, "label_BHW": batch.samples.label_BHW, **drawn}
+        kept = {"image_B1HW": batch.samples.image_B1HW, "label_BHW": batch.samples.label_BHW, **drawn}
+        if batch.falsified is None or batch.target_BHW is None:
+            return kept
+        spoilt = {f"falsified.{name}": tensor for name, tensor in dump(batch.falsified).items()}
+        return {**kept, "target_BHW": batch.target_BHW, **spoilt}
 
     def validate(self) -> Mapping[str, float]:
         """Return the pooled scores on val; each process measures its neighbours of the images."""
@@ -80,6 +99,16 @@ class Student(StudentMethod[Shown]):
         size = self.config.training.batch_samples
         per_source = evaluate(self.network, self.val.between(mine), batch=size, check=self.check)
         return merged(summed(self.ranks.gathered(per_source)).values()).scores()
+
+    def _falsified(self, draws: range, *, sides: Sequence[int]) -> CorruptionDraws | None:
+        chance = self.config.target.corrupt
+        if not chance:
+            return None
+        height, width = sides
+        return draw_published(
+            self.seed, first=draws.start, batch=len(draws), sides=(height, width), p=chance,
+            cycle=self.config.compat.rng_cycle,
+        )  # fmt: skip
 
 
 def build(common: Common) -> Student:

@@ -12,17 +12,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from pkgs.training.checkpoint_folder import Name, newest_whole, publish
+from pkgs.training.checkpoint_folder import DIGESTS, Name, newest_whole, publish
 
 STATE: Final = "state.pt"
 FORMAT: Final = 2
 """Of the state; raised when an older one cannot be resumed from."""
 DATA_DIGEST: Final = "data_digest"
 """Key of the metadata; a resume on data with another digest is refused."""
+CONFIG_DIGEST: Final = "config_digest"
 SHOWN: Final = 5
 
 
@@ -64,7 +66,8 @@ def save_checkpoint(  # noqa: PLR0913 - all by name
         checkpoints: The run's folder of checkpoints.
         name: Which of its checkpoints to replace.
         step: After how many steps.
-        modules: The networks; a file of weights each, which carries `about`, step and versions as text.
+        modules: The networks; a file of weights each, which carries `about`, step and versions as text, but
+            not the digest of the settings: equal weights of two conditions are equal files.
         state: Only what `torch.load(weights_only=True)` reads.
         about: Where the run comes from, such as digests of configuration and data.
 
@@ -74,7 +77,8 @@ def save_checkpoint(  # noqa: PLR0913 - all by name
     origin = {**(about or {}), "torch": str(torch.__version__), "format": str(FORMAT)}
     buffer = io.BytesIO()
     torch.save({**state, "about": origin}, buffer)
-    text = {**origin, "step": str(step)}
+    text = {key: value for key, value in origin.items() if key != CONFIG_DIGEST}
+    text["step"] = str(step)
     files = {f"{key}.safetensors": encode_weights(module, about=text) for key, module in modules.items()}
     publish(checkpoints, name, step=step, files={**files, STATE: buffer.getvalue()})
 
@@ -163,6 +167,34 @@ def load_weights_of(checkpoints: Path, name: Name, modules: Mapping[str, nn.Modu
         where = str(checkpoints / name)
         load_weights(module, found.of(module_name, where=where), where=where)
     return int(found.state["loop"]["step"])
+
+
+def replace_weights(
+    checkpoints: Path, name: Name, *, modules: Mapping[str, nn.Module], about: Mapping[str, str]
+) -> None:
+    """Write these modules of a checkpoint again, as what was found after training; all else stays as it is.
+
+    Args:
+        checkpoints: The run's folder of checkpoints.
+        name: Which of them.
+        modules: By the name of their file.
+        about: Added to what the file says about its origin.
+
+    Raises:
+        FileNotFoundError: If there is no whole checkpoint of this name.
+        OSError: If it cannot be written; the checkpoint before stays in force.
+    """
+    folder, _ = newest_whole(checkpoints, name)
+    if folder is None:
+        raise FileNotFoundError(f"{checkpoints / name}: no whole checkpoint.")
+    files = {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.name != DIGESTS}
+    changed = {}
+    for key, module in modules.items():
+        with safetensors.safe_open(folder / f"{key}.safetensors", framework="pt") as file:
+            told = file.metadata()
+        changed[f"{key}.safetensors"] = encode_weights(module, about={**told, **about})
+    if any(files[key] != content for key, content in changed.items()):
+        publish(checkpoints, name, step=int(told["step"]), files={**files, **changed})
 
 
 def encode_weights(module: nn.Module, *, about: Mapping[str, str] | None = None) -> bytes:

@@ -56,12 +56,24 @@ def placed(
 
     The network itself keeps its weights and their names.
     """
+    return spread(Replica(laid_out(network, config=config, ranks=ranks, say=say), criterion), ranks=ranks)
+
+
+def laid_out(
+    network: nn.Module, *, config: TrainingConfig, ranks: Ranks, say: Callable[[str], None]
+) -> nn.Module:
+    """Return one network of a step as it runs: channels last, compiled; it keeps its weights and their names.
+
+    Under DataParallel, which copies modules at each step, there is nothing to compile once.
+    """
     if config.channels_last:
         lay_channels_last(network)
-    if ranks.replicas:  # DataParallel copies modules at each step: nothing to compile once
-        return nn.DataParallel(Replica(network, criterion))
-    fast = compiled(network, config.compile, device=ranks.device, say=say)
-    return Replica(fast, criterion)
+    return network if ranks.replicas else compiled(network, config.compile, device=ranks.device, say=say)
+
+
+def spread(step: nn.Module, *, ranks: Ranks) -> nn.Module:
+    """Return a step that returns sums of shape [1], on one device or on all visible GPUs (DataParallel)."""
+    return nn.DataParallel(step) if ranks.replicas else step
 
 
 def lay_channels_last(network: nn.Module) -> None:

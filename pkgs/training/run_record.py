@@ -10,7 +10,7 @@ from pkgs.foundation.config import Section, digest, dump_yaml
 from pkgs.foundation.files import write_json, write_whole
 from pkgs.foundation.provenance import collect
 from pkgs.training.arguments import Arguments
-from pkgs.training.checkpoints import DATA_DIGEST
+from pkgs.training.checkpoints import CONFIG_DIGEST, DATA_DIGEST
 from pkgs.training.loop import Loop
 from pkgs.training.state import Places
 from pkgs.training.tables import Table
@@ -69,7 +69,7 @@ def places(  # noqa: PLR0913 - all by name
         nan=folder.attempt(arguments.attempt).nan,
         attempt=arguments.attempt,
         command=("python", "-m", module, *arguments.words),
-        about={"config_digest": digest(config), DATA_DIGEST: fingerprint, "model": model},
+        about={CONFIG_DIGEST: digest(config), DATA_DIGEST: fingerprint, "model": model},
     )
 
 
