@@ -30,10 +30,9 @@ from pkgs.student.common import Common
 from pkgs.student.monitor import Monitor, Watched
 from pkgs.student.pool_step import PoolStep, UnanchoredStep, opinion
 from pkgs.training.checkpoints import load_weights
-from pkgs.training.compiling import compiled
 from pkgs.training.ema import Ema
 from pkgs.training.generators import preserved_generators
-from pkgs.training.replicas import in_float32
+from pkgs.training.replicas import in_float32, laid_out, spread
 from pkgs.training.state import steps_in
 
 
@@ -147,11 +146,9 @@ class Unlabelled:
         return opinion(answer, self.expansion, compat=self.compat).share_B1HW.clamp(0, 1)
 
     def _step(self, common: Common) -> nn.Module:
-        student: nn.Module = LogitsOnly(self.network)
-        if not self.ranks.replicas:  # replicas are copied at each step: nothing to compile once
-            student = compiled(
-                student, self.config.training.compile, device=self.ranks.device, say=common.say
-            )
+        student = laid_out(
+            LogitsOnly(self.network), config=self.config.training, ranks=self.ranks, say=common.say
+        )
         step: nn.Module
         if self.compat.unanchored_expansion:
             step = UnanchoredStep(student, self.committee, compat=self.compat)
@@ -159,7 +156,7 @@ class Unlabelled:
             asked = self.committee if self.expansion.teacher_weight else None
             average = LogitsOnly(self.average.module)
             step = PoolStep(student, average, asked, config=self.expansion, compat=self.compat)
-        return nn.DataParallel(step) if self.ranks.replicas else step
+        return spread(step, ranks=self.ranks)
 
 
 def evidence_of(batch: ShownImages | None) -> dict[str, Tensor]:
