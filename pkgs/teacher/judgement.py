@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pkgs.data.samples import Part
@@ -65,9 +65,10 @@ def judge(method: Pretraining, checkpoints: Path, *, test: Part, average: Ema | 
     if average is not None:
         with average.swapped_in():
             verdicts.append(scored("ema", None))
-    for name in ("last", "best"):
-        step = load_weights_of(checkpoints, name, method.modules)
-        verdicts.append(scored(name, step))
+    last = scored("last", load_weights_of(checkpoints, "last", method.modules))
+    step = load_weights_of(checkpoints, "best", method.modules)
+    best = replace(last, weights="best") if step == last.step else scored("best", step)
+    verdicts += [last, best]
     return sorted(verdicts, key=lambda verdict: verdict.weights != "last")
 
 
