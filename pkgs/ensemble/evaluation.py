@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from pkgs.data.samples import Batch, Part
 from pkgs.ensemble.columns import COUNTS
+from pkgs.ensemble.sums import SegmentationSums, measure_test
+from pkgs.ensemble.temperature import LogitSums
 from pkgs.foundation.seeds import Purpose, derive
 from pkgs.training.metrics import BINS, UNIT, PixelSums, macro, measure, merged
 from pkgs.training.tables import Cell
@@ -24,6 +26,9 @@ MACRO: Final = "macro"
 """The row of the mean over sources."""
 
 PerSource = dict[str, PixelSums]
+"""What a validation keeps of each source."""
+PerSourceWhole = dict[str, SegmentationSums]
+"""What the test keeps of each source."""
 PredictedError = Callable[[Batch, Tensor], Tensor | None]
 """From samples and probabilities [B, 1, H, W] to r [B, 1, H, W]; None where nobody predicts errors."""
 
@@ -37,7 +42,7 @@ def evaluate(network: nn.Module, part: Part, *, batch: int, check: Callable[[], 
     """Return the sums of every source of `part`; `check` is called before each batch."""
     per_source: PerSource = {}
     sources = part.sources
-    with _judging(network):
+    with judging(network):
         for indices, samples in _batches(network, part, batch):
             check()
             for index, sums in zip(
@@ -48,28 +53,76 @@ def evaluate(network: nn.Module, part: Part, *, batch: int, check: Callable[[], 
     return per_source
 
 
-def test_rows(weights: str, per_source: PerSource) -> list[dict[str, Cell]]:
+def judge(  # noqa: PLR0913 - all by name
+    network: nn.Module,
+    test: Part,
+    *,
+    temperature: float,
+    batch: int,
+    check: Callable[[], None],
+    drop_p1_bin: bool = False,
+) -> PerSourceWhole:
+    """Return everything that is known of every source of `test`; `check` is called before each batch.
+
+    Args:
+        network: Any from images to `Output`.
+        test: With numbered objects where the data have them.
+        temperature: T of `temperature_on` val.
+        batch: Images at once.
+        check: Beats, for instance.
+        drop_p1_bin: As in `measure_test`.
+    """
+    whole: PerSourceWhole = {}
+    sources = test.sources
+    with judging(network):
+        for places, samples in _batches(network, test, batch):
+            check()
+            parts = measure_test(
+                network(samples.image_B1HW).logits,
+                samples.label_BHW,
+                instances_BHW=samples.instances_BHW,
+                temperature=temperature,
+                drop_p1_bin=drop_p1_bin,
+            )
+            for place, sums in zip(places, parts, strict=True):
+                source = sources[place]
+                whole[source] = whole.get(source, SegmentationSums()) + sums
+    return whole
+
+
+def temperature_on(val: Part, network: nn.Module, *, batch: int, check: Callable[[], None]) -> float:
+    """Return the temperature that fits the network's probabilities to `val`."""
+    sums = LogitSums()
+    with judging(network):
+        for _, samples in _batches(network, val, batch):
+            check()
+            sums.add(network(samples.image_B1HW).logits, samples.label_BHW)
+    return sums.temperature()
+
+
+def test_rows(weights: str, whole: PerSourceWhole) -> list[dict[str, Cell]]:
     """Return the rows of test.csv for one set of weights: every source, macro mean, pooled."""
-    whole = merged(per_source.values())
-    rows: list[dict[str, Cell]] = [_row(weights, source, sums) for source, sums in sorted(per_source.items())]
-    rows.append({"weights": weights, "source": MACRO, "images": whole.cases, **macro(per_source.values())})
-    rows.append(_row(weights, POOLED, whole))
+    pooled = merged(whole.values())
+    rows: list[dict[str, Cell]] = [_row(weights, source, sums) for source, sums in sorted(whole.items())]
+    means = macro(whole.values())
+    rows.append({"weights": weights, "source": MACRO, "images": pooled.pixels.cases, **means})
+    rows.append(_row(weights, POOLED, pooled))
     return rows
 
 
-def calibration_rows(weights: str, per_source: PerSource) -> list[dict[str, Cell]]:
+def calibration_rows(weights: str, whole: PerSourceWhole) -> list[dict[str, Cell]]:
     """Return the rows of predictions/calibration.csv: sums that can be merged over sources and seeds."""
     return [
         {
             "weights": weights,
             "source": source,
             "bin": number,
-            "count": sums.bin_count[number],
-            "sum_p": sums.bin_p[number] / UNIT,
-            "sum_y": sums.bin_y[number],
-            **{name: getattr(sums, name) for name in COUNTS},
+            "count": sums.foreground.count[number],
+            "sum_p": sums.foreground.p[number] / UNIT,
+            "sum_y": sums.foreground.y[number],
+            **{name: getattr(sums.pixels, name) for name in COUNTS},
         }
-        for source, sums in sorted(per_source.items())
+        for source, sums in sorted(whole.items())
         for number in range(BINS)
     ]
 
@@ -100,7 +153,7 @@ def store_predictions(
         error: Adds `predicted_error` [H, W], the share of the largest error, unless it returns None.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with _judging(network):
+    with judging(network):
         for index in indices:
             sample = part.batch(np.array([index])).to(_device(network))
             probability = torch.sigmoid(network(sample.image_B1HW).logits.float())
@@ -114,7 +167,7 @@ def store_predictions(
 
 
 @contextmanager
-def _judging(network: nn.Module) -> Iterator[None]:
+def judging(network: nn.Module) -> Iterator[None]:
     """Evaluate without gradients, and leave the network in the mode in which it was."""
     was_training = network.training
     network.eval()
@@ -136,6 +189,11 @@ def _device(network: nn.Module) -> torch.device:
     return weight.device
 
 
-def _row(weights: str, source: str, sums: PixelSums) -> dict[str, Cell]:
-    counts: Mapping[str, Cell] = {name: getattr(sums, name) for name in COUNTS}
-    return {"weights": weights, "source": source, "images": sums.cases, **sums.scores(), **counts}
+def _row(weights: str, source: str, sums: SegmentationSums) -> dict[str, Cell]:
+    return {
+        "weights": weights,
+        "source": source,
+        "images": sums.pixels.cases,
+        **sums.scores(),
+        **sums.counts(),
+    }

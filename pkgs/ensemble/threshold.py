@@ -12,8 +12,9 @@ from torch import Tensor
 
 from pkgs.data.items import IGNORE
 from pkgs.data.samples import Part
-from pkgs.ensemble.evaluation import PerSource
-from pkgs.training.metrics import PixelSums, measure_overlap
+from pkgs.ensemble.evaluation import PerSourceWhole
+from pkgs.ensemble.sums import SegmentationSums
+from pkgs.training.metrics import measure_overlap
 
 CODES: Final = 256
 """Grey values that are tried."""
@@ -49,13 +50,13 @@ def best_threshold(part: Part) -> Threshold:
     return best
 
 
-def judge(threshold: Threshold, part: Part) -> PerSource:
+def judge(threshold: Threshold, part: Part) -> PerSourceWhole:
     """Return the sums of every source of `part` under the threshold; nothing about calibration."""
-    per_source: PerSource = {}
+    per_source: PerSourceWhole = {}
     for source, (codes, labels) in zip(part.sources, _read(part), strict=True):
         dark = codes < threshold.code
         (sums,) = measure_overlap((~dark if threshold.bright else dark)[None], labels[None])
-        per_source[source] = per_source.get(source, PixelSums()) + sums
+        per_source[source] = per_source.get(source, SegmentationSums()) + SegmentationSums(sums)
     return per_source
 
 

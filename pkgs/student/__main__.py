@@ -192,16 +192,18 @@ def _load(
     """Return the data and train, val and test; of these one batch each in a short training."""
     import numpy as np  # noqa: PLC0415
 
-    from pkgs.data.samples import Part, open_images  # noqa: PLC0415 - torch
+    from pkgs.data.samples import Part, open_images, open_instances  # noqa: PLC0415 - torch
 
     with ranks.first_goes_first():  # it may write the split file, and makes the cache
         inputs = find(config.data, tick=check)
-        cache = open_images(
-            inputs.samples, reader=inputs.reader, config=config.data, device=ranks.device, tick=check
-        )
+        caches = [
+            opened(inputs.samples, reader=inputs.reader, config=config.data, device=ranks.device, tick=check)
+            for opened in (open_images, open_instances)
+        ]
     for warning in inputs.warnings:
         heart.say(f"Warning: {warning}")
-    parts = [Part(cache, np.array(inputs.numbers(name))) for name in ("train", "val", "test")]
+    train, val = (Part(caches[0], np.array(inputs.numbers(name))) for name in ("train", "val"))
+    parts = [train, val, Part(caches[0], np.array(inputs.numbers("test")), caches[1])]
     if config.training.short_training:
         parts = [part.between(range(config.training.batch_samples)) for part in parts]
     return inputs, parts

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from pkgs.data.samples import Part
 from pkgs.ensemble import evaluation, threshold
-from pkgs.ensemble.evaluation import PerSource
+from pkgs.ensemble.evaluation import PerSourceWhole
 from pkgs.foundation.run_folder import RunFolder
 from pkgs.student.common import Judged, StudentMethod
 from pkgs.student.config import StudentConfig
@@ -26,13 +26,16 @@ class Verdict:
     """The scores of one set of weights."""
 
     weights: str
-    per_source: PerSource
+    per_source: PerSourceWhole
     step: int | None = None
     """Where the weights are from."""
+    temperature: float | None = None
+    """T, fitted on val."""
 
     def rows(self) -> list[dict[str, Cell]]:
-        step = {} if self.step is None else {"step": self.step}
-        return [{**row, **step} for row in evaluation.test_rows(self.weights, self.per_source)]
+        known = {"step": self.step, "temperature": self.temperature}
+        more = {name: value for name, value in known.items() if value is not None}
+        return [{**row, **more} for row in evaluation.test_rows(self.weights, self.per_source)]
 
     def calibration(self) -> list[dict[str, Cell]]:
         if self.weights == THRESHOLD:
@@ -65,13 +68,19 @@ def judge(  # noqa: PLR0913 - all by name
     """
     size = config.training.batch_samples
 
-    def scores() -> PerSource:
-        return evaluation.evaluate(method.network, test, batch=size, check=check)
+    def verdict(weights: str, step: int | None = None) -> Verdict:
+        network = method.network
+        temperature = evaluation.temperature_on(val, network, batch=size, check=check)
+        whole = evaluation.judge(
+            network, test, temperature=temperature, batch=size, check=check,
+            drop_p1_bin=config.compat.drop_p1_bin,
+        )  # fmt: skip
+        return Verdict(weights, whole, step=step, temperature=temperature)
 
     verdicts = []
     if average is not None:
         with average.swapped_in():
-            verdicts.append(Verdict("ema", scores()))
+            verdicts.append(verdict("ema"))
     names: tuple[Name, ...] = ("last", "best")
     for name in names:
         step = load_weights_of(folder.checkpoints, name, method.modules)
@@ -79,7 +88,7 @@ def judge(  # noqa: PLR0913 - all by name
         if name == "last":
             _store(method, folder, config=config, test=test)
         method.judge(Judged(name, val, test), folder=folder.predictions)
-        verdicts.append(Verdict(name, scores(), step=step))
+        verdicts.append(verdict(name, step))
     best = threshold.best_threshold(train)
     verdicts.append(Verdict(THRESHOLD, threshold.judge(best, test)))
     return sorted(verdicts, key=lambda verdict: verdict.weights != "last")

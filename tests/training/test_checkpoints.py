@@ -19,6 +19,7 @@ from pkgs.training.checkpoints import (
     load_weights,
     load_weights_of,
     refuse_others,
+    replace_weights,
     save_checkpoint,
 )
 
@@ -131,13 +132,42 @@ def test_an_unfinished_folder_is_no_spare_and_does_not_push_one_out(
     assert weight_of(tmp_path) == 1
 
 
-def test_weights_carry_their_origin_as_text(tmp_path: Path) -> None:
-    about = {"config_digest": "c1", "data_digest": "d1"}
+def test_weights_carry_their_origin_as_text_and_equal_ones_of_two_settings_are_equal_files(
+    tmp_path: Path,
+) -> None:
+    about = {"data_digest": "d1"}
     modules = {"student": nn.Linear(1, 1)}
-    save_checkpoint(tmp_path, "last", step=3, modules=modules, state={}, about=about)
+    files = []
+    for settings in ("c1", "c2"):
+        whole = {**about, "config_digest": settings}
+        save_checkpoint(tmp_path, "last", step=3, modules=modules, state={}, about=whole)
+        files.append((tmp_path / "last/student.safetensors").read_bytes())
+    assert files[0] == files[1]
     with safetensors.safe_open(tmp_path / "last/student.safetensors", "pt") as file:  # type: ignore[no-untyped-call]
         told = file.metadata()
     assert told == {**about, "step": "3", "torch": str(torch.__version__), "format": "2"}
+
+
+def test_weights_that_are_replaced_are_marked_and_all_else_stays(tmp_path: Path) -> None:
+    modules = {"student": nn.Linear(1, 1), "teacher": nn.Linear(1, 1)}
+    save_checkpoint(tmp_path, "last", step=3, modules=modules, state={"x": 1}, about={})
+    before = {path.name: path.read_bytes() for path in (tmp_path / "last").iterdir()}
+    other = nn.Linear(1, 1)
+    for _ in range(2):  # a second time changes nothing
+        replace_weights(tmp_path, "last", modules={"teacher": other}, about={"recalibrated": "on val"})
+    found = load_checkpoint(tmp_path, "last")
+    assert found is not None
+    assert torch.equal(found.weights["teacher"]["weight"], other.weight)
+    with safetensors.safe_open(tmp_path / "last/teacher.safetensors", "pt") as file:  # type: ignore[no-untyped-call]
+        assert file.metadata()["recalibrated"] == "on val"
+    assert {path.name for path in tmp_path.glob("last_*")} == {"last_00000003", "last_00000003_2"}
+    after = {path.name: path.read_bytes() for path in (tmp_path / "last").iterdir()}
+    assert {name for name in before if before[name] != after[name]} == {"teacher.safetensors", "digests.json"}
+
+
+def test_weights_of_no_checkpoint_cannot_be_replaced(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="no whole checkpoint"):
+        replace_weights(tmp_path, "last", modules={}, about={})
 
 
 def test_names_carry_no_wrapper() -> None:
