@@ -5,6 +5,7 @@ So neither batch size, resume, nor the condition shifts a draw. Loads no torch.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -14,6 +15,8 @@ from pkgs.foundation.seeds import Purpose, derive
 
 Words = NDArray[np.uint64]
 _GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)
+_FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+_11, _27, _30, _31 = (np.uint64(bits) for bits in (11, 27, 30, 31))
 
 
 def order(seed: int, epoch: int, *, count: int) -> NDArray[np.int64]:
@@ -45,15 +48,24 @@ def uniforms(  # noqa: PLR0913 - a draw is named by all of these
         name: Which quantity; adding one never shifts another.
         width: Numbers per draw.
     """
-    base = np.uint64(derive(seed, purpose, name))
-    draws = _mix(np.arange(first, first + batch, dtype=np.uint64) ^ base)[:, None]
-    words = _mix(draws ^ _mix(np.arange(width, dtype=np.uint64))[None, :])
-    return (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    draws = _mix(np.arange(first, first + batch, dtype=np.uint64) ^ _base(seed, purpose, name))
+    words = _mix(draws[:, None] ^ _columns(width))
+    return (words >> _11).astype(np.float64) * 2.0**-53
+
+
+@lru_cache(maxsize=1024)  # the same few for every batch of a run
+def _base(seed: int, purpose: Purpose, name: str) -> np.uint64:
+    return np.uint64(derive(seed, purpose, name))
+
+
+@lru_cache(maxsize=1024)
+def _columns(width: int) -> Words:
+    return _mix(np.arange(width, dtype=np.uint64))
 
 
 def _mix(words: Words) -> Words:
     """Finaliser of SplitMix64 (Steele, Lea and Flood 2014): every input bit reaches every output bit."""
     mixed = words + _GOLDEN  # arrays wrap around silently, which is wanted
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return mixed ^ (mixed >> np.uint64(31))
+    mixed = (mixed ^ (mixed >> _30)) * _FIRST
+    mixed = (mixed ^ (mixed >> _27)) * _SECOND
+    return mixed ^ (mixed >> _31)

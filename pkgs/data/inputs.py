@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pkgs.data.assign import assign
 from pkgs.data.catalog import READERS
-from pkgs.data.config import DataConfig
+from pkgs.data.config import DataConfig, PoolConfig
 from pkgs.data.formats.grey_image import digest_image
 from pkgs.data.items import Reader, Sample
 from pkgs.data.split import Entry, check_leaks, fitting, read_split, split_file, write_split
@@ -66,6 +66,17 @@ def problems(config: DataConfig) -> list[str]:
             fitting(path, read_split(path), samples=samples, config=config.split)
         else:
             assign(samples, config.split)
+    except ValueError as error:
+        return [str(error)]
+    return []
+
+
+def problems_of_pool(config: PoolConfig | None) -> list[str]:
+    """Return what is wrong with the unlabelled images, without reading one; None: there are to be none."""
+    if config is None:
+        return []
+    try:
+        choose("layout", READERS, config.layout)().samples(Path(config.root))
     except ValueError as error:
         return [str(error)]
     return []

@@ -95,6 +95,16 @@ class RunFolder:
         return self.path / "predictions"
 
     @property
+    def alarms(self) -> Path:
+        """What a monitor found; an empty list: it looked and found nothing."""
+        return self.path / "alarms.json"
+
+    @property
+    def committee(self) -> Path:
+        """How several networks are asked together, chosen before the first step."""
+        return self.path / "committee.json"
+
+    @property
     def bad_samples(self) -> Path:
         """Training samples that could not be used, and why."""
         return self.path / "bad_samples.csv"

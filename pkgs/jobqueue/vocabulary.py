@@ -30,6 +30,13 @@ class After(NamedTuple):
     job: str
     all_runs: bool = False
     """True for `id:all`: wait for every run of that job, not only for the matching one."""
+    end_is_enough: bool = False
+    """True for `id:ended`: every run of that job must have ended, however; it need not be completed."""
+
+    def __str__(self) -> str:
+        if self.end_is_enough:
+            return f"{self.job}:ended"
+        return f"{self.job}:all" if self.all_runs else self.job
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,12 +21,16 @@ def main(arguments: Sequence[str] | None = None, *, environment: Mapping[str, st
     surroundings = os.environ if environment is None else environment
     options = _parser(surroundings).parse_args(arguments)
     out = options.out or _default_out(options.root, options.study, surroundings)
-    from pkgs.reports.build import write_report  # noqa: PLC0415 - `--help` needs no matplotlib
+    from pkgs.foundation.config import ConfigError  # noqa: PLC0415 - `--help` needs neither this
+    from pkgs.reports.build import write_report  # noqa: PLC0415 - nor matplotlib
+    from pkgs.reports.plan import find_plan, read_plan  # noqa: PLC0415
     from pkgs.reports.runs import StudyError  # noqa: PLC0415
 
+    path = options.plan or (None if options.base else find_plan(options.study))
     try:
-        report = write_report(options.root, options.study, out=out, base=options.base)
-    except StudyError as error:
+        plan = read_plan(path) if path else None
+        report = write_report(options.root, options.study, out=out, base=options.base, plan=plan)
+    except (StudyError, ConfigError) as error:
         sys.stderr.write(f"{error}\n")
         return exit_codes.USAGE
     except OSError as error:
@@ -52,8 +56,14 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     parser.add_argument(
         "--out", type=Path, help="folder of the report (default: QUEUE_RUN_DIR, else <root>/<study>/report)"
     )
-    parser.add_argument(
-        "--base", help="condition to compare with (default: the one named *baseline*, else the first)"
+    judged = parser.add_mutually_exclusive_group()
+    judged.add_argument(
+        "--plan", type=Path, help="how the study is judged (default: configs/<study>/report.yaml where it is)"
+    )
+    judged.add_argument(
+        "--base",
+        help="compare every condition with this one, without a plan "
+        "(default without a plan: the one named *baseline*, else the first)",
     )
     return parser
 

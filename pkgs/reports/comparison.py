@@ -107,14 +107,15 @@ def choose_base(study: Study, wish: str | None) -> str:
 def compare(study: Study, base: str, *, weights: str, metrics: Sequence[Metric]) -> list[Comparison]:
     """Compare every other condition with `base`, by the seeds that have a finite number on both sides."""
     return [
-        _one(study, condition, base=base, weights=weights, metric=metric)
+        compare_two(study, condition, base=base, weights=weights, metric=metric)
         for condition in study.conditions
         if condition != base
         for metric in metrics
     ]
 
 
-def _one(study: Study, condition: str, *, base: str, weights: str, metric: Metric) -> Comparison:
+def compare_two(study: Study, condition: str, *, base: str, weights: str, metric: Metric) -> Comparison:
+    """Compare one condition with another; without a seed in common the comparison is empty."""
     there = {run.seed: run.results.test(weights, metric.name) for run in study.of(base)}
     here = {run.seed: run.results.test(weights, metric.name) for run in study.of(condition)}
     pairs = {seed: here[seed] - there[seed] for seed in study.seeds if seed in here and seed in there}

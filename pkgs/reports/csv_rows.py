@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 Row = Mapping[str, str | float]
-TEXT_COLUMNS = frozenset({"weights", "source", "split", "sample"})
+TEXT_COLUMNS = frozenset({"weights", "source", "split", "sample", "masks", "predictor"})
 
 
 @dataclass(frozen=True, slots=True)

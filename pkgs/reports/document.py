@@ -19,6 +19,8 @@ class Text:
     text: str
     quiet: bool = False
     """Small print: how to read what stands above."""
+    strong: bool = False
+    """The one sentence that a reader in a hurry should see."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,8 @@ class Table:
     caption: str = ""
     folded: bool = False
     """Shown on demand: for the metrics that are not endpoints."""
+    name: str = ""
+    """Where it is also written on its own: tables/<name>.md; empty: nowhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,3 +61,6 @@ class Document:
 
     def figures(self) -> list[Drawing]:
         return [block.drawing for block in self.blocks if isinstance(block, Figure)]
+
+    def named_tables(self) -> list[Table]:
+        return [block for block in self.blocks if isinstance(block, Table) and block.name]

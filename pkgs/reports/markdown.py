@@ -18,17 +18,18 @@ def _block(block: Block) -> str:
         case Heading():
             return f"{'#' * block.level} {_escape(block.text)}"
         case Text():
-            return _escape(block.text)
+            return f"**{_escape(block.text)}**" if block.strong else _escape(block.text)
         case Bullets():
             return "\n".join(f"- {_escape(item)}" for item in block.items)
         case Figure():
             drawing = block.drawing
             return f"![{_escape(drawing.caption)}](figures/{drawing.name}.png)\n\n{_escape(drawing.caption)}"
         case Table():
-            return _table(block)
+            return table_to_markdown(block)
 
 
-def _table(table: Table) -> str:
+def table_to_markdown(table: Table) -> str:
+    """Return one table in the pipe form, its caption above."""
     rule = ["---" if i < table.labels else "---:" for i in range(len(table.header))]
     lines = [_line(table.header), "|" + "|".join(rule) + "|", *map(_line, table.rows)]
     caption = f"**{_escape(table.caption)}**\n\n" if table.caption else ""

@@ -42,6 +42,23 @@ KNOWN: dict[str, Metric] = {
         Metric("brier", "Brier score", higher_is_better=False, digits=4),
         Metric("iou_case", "IoU per image", higher_is_better=True),
         Metric("dice_case", "Dice per image", higher_is_better=True),
+        Metric("objects_found", "Objects found", higher_is_better=True),
+        Metric("objects_false", "False objects", higher_is_better=False),
+        Metric("ece_fg_scaled", "ECE after scaling", higher_is_better=False, digits=4),
+        Metric("ece_near", "ECE near objects", higher_is_better=False, digits=4),
+        Metric("ece_top", "ECE of the top class", higher_is_better=False, digits=4),
+        Metric("ece_image", "ECE per image", higher_is_better=False, digits=4),
+        Metric("ece_adaptive", "ECE, equal-mass bins", higher_is_better=False, digits=4),
+        Metric("ece_class", "ECE, mean of classes", higher_is_better=False, digits=4),
+        Metric("mce_fg_100", "MCE, bins of 100 or more", higher_is_better=False),
+        Metric("predicted_error", "Predicted error", digits=4),
+        Metric("real_error", "Real error", higher_is_better=False, digits=4),
+        Metric("error_gap", "Predicted less real error", digits=4),
+        Metric("pool_real_error", "Real error, unlabelled", higher_is_better=False, digits=4),
+        Metric("pool_foreground", "Foreground, unlabelled"),
+        Metric("moved", "Mean change of p"),
+        Metric("gated", "Share that passes the gate"),
+        Metric("disagreement", "Disagreement", digits=4),
         Metric("loss", "Loss", higher_is_better=False, digits=4),
         Metric("bce", "BCE", higher_is_better=False, digits=4),
     )
@@ -52,7 +69,7 @@ BOOKKEEPING = frozenset(
     (
         *("time_unix_s", "attempt", "step", "epoch", "lr", "samples_per_s", "grad_norm", "skipped_steps"),
         *("weights", "source", "n", "images", "cases", "samples", "pixels", "threshold"),
-        *("tp", "fp", "fn", "tn"),
+        *("tp", "fp", "fn", "tn", "objects"),
     )
 )
 """Columns that say where a row comes from, not how good the model is."""

@@ -16,7 +16,9 @@ body { font: 16px/1.5 system-ui, "Segoe UI", "DejaVu Sans", sans-serif; color: #
 h1 { font-size: 1.7em; margin: 0 0 .1em; } h2 { font-size: 1.25em; margin: 2em 0 .5em; padding-top: .7em;
        border-top: 1px solid #d8d8dc; }
 h3 { font-size: 1.05em; margin: 1.4em 0 .4em; }
-p { margin: .5em 0; max-width: 85ch; } .sub, .quiet { color: #5a5a60; } .quiet { font-size: .9em; }
+p { margin: .5em 0; max-width: 85ch; } p, li, figcaption { overflow-wrap: anywhere; }
+p.strong { font-size: 1.1em; font-weight: 600; border-left: 4px solid #0072b2; padding: .1em 0 .1em .8em; }
+.sub, .quiet { color: #5a5a60; } .quiet { font-size: .9em; }
 ul { margin: .5em 0; padding-left: 1.3em; max-width: 90ch; } li { margin: .25em 0; }
 ul.warning { background: #fff6e5; border-left: 4px solid #e69f00; padding: .6em 1em .6em 2em; }
 .wide { overflow-x: auto; }
@@ -49,7 +51,8 @@ def _block(block: Block) -> str:
         case Heading():
             return f"<h{block.level}>{escape(block.text)}</h{block.level}>"
         case Text():
-            return f"<p{_class('quiet', given=block.quiet)}>{escape(block.text)}</p>"
+            name = "strong" if block.strong else "quiet"
+            return f"<p{_class(name, given=block.strong or block.quiet)}>{escape(block.text)}</p>"
         case Bullets():
             items = "".join(f"<li>{escape(item)}</li>\n" for item in block.items)
             return f"<ul{_class('warning', given=block.warning)}>\n{items}</ul>"
@@ -81,8 +84,14 @@ def _table(table: Table) -> str:
 
 def _cells(tag: str, cells: Sequence[str], labels: int) -> str:
     return "".join(
-        f"<{tag}{_class('label', given=i < labels)}>{escape(cell)}</{tag}>" for i, cell in enumerate(cells)
+        f"<{tag}{_class('label', given=i < labels)}>{_cell(cell, tag)}</{tag}>"
+        for i, cell in enumerate(cells)
     )
+
+
+def _cell(text: str, tag: str) -> str:
+    """Escape a cell; a long name above a column of short numbers may break after its underscores."""
+    return escape(text).replace("_", "_<wbr>") if tag == "th" else escape(text)
 
 
 def _class(name: str, *, given: bool) -> str:

@@ -12,15 +12,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from pkgs.foundation.files import read_json
 from pkgs.reports.attempts import State
 from pkgs.reports.metrics import Metric
+from pkgs.reports.origins import origin_problems
+from pkgs.reports.plan import ReportPlan
 from pkgs.reports.results import POOLED
 from pkgs.reports.runs import Run, Study
 
+ALARMS = "alarms.json"
 MAX_KEYS = 6
 """More changed settings than these are counted, not listed."""
-SEED_KEYS = frozenset({"seed", "run_dir", "resume"})
-"""Settings that differ between the runs of a job on purpose."""
+SEED_KEYS = frozenset({"seed", "run_dir", "resume", "preset"})
+"""Settings that differ between the runs of a job on purpose; the preset has a sentence of its own."""
 
 
 class Kind(StrEnum):
@@ -30,7 +34,10 @@ class Kind(StrEnum):
     DIVERGED = "Diverged"
     MISSING = "Missing"
     UNFINISHED = "Unfinished"
+    ALARM = "Alarms of the monitor"
     CHANGED = "Changed between runs"
+    ORIGIN = "Started from something else"
+    NOT_EQUAL = "Not equal, though expected to be"
     UNREADABLE = "Unreadable"
 
 
@@ -42,13 +49,25 @@ class Problem:
     sentence: str
 
 
-def find_problems(study: Study, metrics: Sequence[Metric]) -> list[Problem]:
-    """Return everything that is wrong with the study's runs, by kind, then by run."""
+def find_problems(
+    study: Study, metrics: Sequence[Metric], *, plan: ReportPlan | None = None
+) -> list[Problem]:
+    """Return everything that is wrong with the study's runs, by kind, then by run.
+
+    Args:
+        study: The runs.
+        metrics: What should be finite.
+        plan: Names conditions that should be there, and those whose seeds share what they start from.
+    """
+    shared = frozenset(plan.shared_inputs if plan else ())
     found = [
         *_endings(study),
         *_not_finite(study, metrics),
         *_missing(study),
+        *(_not_there(study, plan) if plan else ()),
+        *_alarms(study),
         *_changes(study),
+        *(Problem(Kind.ORIGIN, sentence) for sentence in origin_problems(study, shared)),
         *(
             Problem(Kind.UNREADABLE, f"{run.name}: {complaint}")
             for run in study.runs
@@ -101,18 +120,53 @@ def _not_finite(study: Study, metrics: Sequence[Metric]) -> Iterator[Problem]:
 
 def _missing(study: Study) -> Iterator[Problem]:
     for condition in study.conditions:
-        lacking = [seed for seed in study.seeds if seed not in {run.seed for run in study.of(condition)}]
-        if lacking:
+        there = {run.seed for run in study.of(condition)}
+        lacking = [seed for seed in study.paired_seeds if seed not in there]
+        if lacking and there != {None}:  # one run without a seed is a reference and complete
             seeds = ", ".join("no seed" if seed is None else str(seed) for seed in lacking)
             word = "seed" if len(lacking) == 1 else "seeds"
             yield Problem(Kind.MISSING, f"{condition}: {word} {seeds}, which other conditions have.")
+
+
+def _not_there(study: Study, plan: ReportPlan) -> Iterator[Problem]:
+    for condition in plan.conditions:
+        if not study.of(condition):
+            yield Problem(Kind.MISSING, f"{condition}: is missing: the plan names it, and it has no run yet.")
+
+
+def monitored(study: Study) -> dict[str, list[str]]:
+    """Return the alarms of each run that a monitor watched, as sentences, by its name; none is good."""
+    found = {}
+    for run in study.runs:
+        raw = read_json(run.folder.path / ALARMS)
+        if isinstance(raw, list):
+            found[run.name] = [_alarm(one) for one in raw]
+    return found
+
+
+def _alarm(one: object) -> str:
+    if not isinstance(one, Mapping):
+        return f"unreadable entry {one!r}"
+    sentence = str(one.get("sentence", "")).strip().rstrip(".")
+    return f"{one.get('name', 'alarm')} at step {one.get('step', '?')}{': ' if sentence else ''}{sentence}"
+
+
+def _alarms(study: Study) -> Iterator[Problem]:
+    for name, alarms in monitored(study).items():
+        for alarm in alarms:
+            yield Problem(Kind.ALARM, f"{name}: {alarm}.")
+    for run in study.runs:
+        path = run.folder.path / ALARMS
+        if path.exists() and not isinstance(read_json(path), list):
+            text = f"{run.name}: {ALARMS} cannot be read; whether the monitor raised an alarm is unknown."
+            yield Problem(Kind.UNREADABLE, text)
 
 
 def _changes(study: Study) -> Iterator[Problem]:
     """Name what should be the same in all seeds of a condition, or in all conditions, and is not."""
     for condition in study.conditions:
         yield from _changed_settings(condition, study.of(condition))
-    for what, read in (("code", _code), ("data", _data)):
+    for what, read in (("preset", _preset), ("code", _code), ("data", _data)):
         spread = {condition: _groups(study.of(condition), read) for condition in study.conditions}
         for condition, groups in spread.items():
             if len(groups) > 1:
@@ -176,6 +230,11 @@ def _code(run: Run) -> str | None:
     return (
         f"{commit[:10]} with uncommitted changes {hashlib.sha256(''.join(python).encode()).hexdigest()[:6]}"
     )
+
+
+def _preset(run: Run) -> str | None:
+    preset = run.results.config.get("preset")
+    return preset if isinstance(preset, str) and preset else None
 
 
 def _data(run: Run) -> str | None:

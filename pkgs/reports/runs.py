@@ -6,7 +6,7 @@ Not here: what a run measured (results.py) and what is wrong with it (problems.p
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
@@ -66,9 +66,20 @@ class Study:
         found = {run.seed for run in self.runs}
         return tuple(sorted(found, key=lambda seed: (seed is not None, seed or 0)))
 
+    @cached_property
+    def paired_seeds(self) -> tuple[int | None, ...]:
+        """Seeds that conditions are paired by; a run without one, such as a reference, stands beside them."""
+        return tuple(seed for seed in self.seeds if seed is not None) or self.seeds
+
     def starting_with(self, condition: str) -> Study:
         """Return the same study with `condition` in the first place, so that it leads tables and figures."""
         return replace(self, runs=tuple(sorted(self.runs, key=lambda run: run.condition != condition)))
+
+    def in_order(self, order: Sequence[str]) -> Study:
+        """Return the same study with the conditions in `order`; those that it does not name follow."""
+        places = {condition: place for place, condition in enumerate(order)}
+        last = len(places)
+        return replace(self, runs=tuple(sorted(self.runs, key=lambda run: places.get(run.condition, last))))
 
     def of(self, condition: str) -> list[Run]:
         return [run for run in self.runs if run.condition == condition]

@@ -33,10 +33,18 @@ class Sample:
     probability: Numbers
     seen: Mask
     """False where the label says nothing: no metric counts these pixels."""
+    predicted_error: Numbers | None = None
+    """What an error predictor said of each pixel, in [0, 1]; None where none was asked."""
 
     @property
     def prediction(self) -> Mask:
         return np.asarray(self.probability >= THRESHOLD) & self.seen
+
+    @property
+    def wrong(self) -> float:
+        """Share of wrong pixels among those with a label; NaN without any."""
+        seen = int(np.count_nonzero(self.seen))
+        return int(np.count_nonzero(self.label != self.prediction)) / seen if seen else math.nan
 
     @property
     def iou(self) -> float:
@@ -73,9 +81,22 @@ def read_sample(name: str, path: Path) -> Sample:
     if not image.shape == label.shape == probability.shape or image.ndim != 2:
         shapes = f"image {image.shape}, label {label.shape}, probability {probability.shape}"
         raise ValueError(f"predictions/{name}.npz: {shapes}; expected one shape (height, width).")
+    predicted_error = found.get("predicted_error")
+    if predicted_error is not None and predicted_error.shape != image.shape:
+        raise ValueError(
+            f"predictions/{name}.npz: predicted_error {predicted_error.shape}; expected the image's shape "
+            f"{image.shape}."
+        )
     seen = np.asarray(label != IGNORE)
     known = str(found["sample"]) if "sample" in found else name  # file names cannot hold the `/` of an id
-    return Sample(known, _unit(image), np.asarray(label > 0) & seen, _unit(probability), seen)
+    return Sample(
+        known,
+        _unit(image),
+        np.asarray(label > 0) & seen,
+        _unit(probability),
+        seen,
+        None if predicted_error is None else _unit(predicted_error),
+    )
 
 
 def _unit(values: NDArray[np.generic]) -> Numbers:

@@ -18,6 +18,8 @@ from pkgs.reports.runs import Run, Study
 from pkgs.reports.statistics import seeds_needed, smallest_p
 from pkgs.reports.tables import SeedRow, seed_column, split_references
 
+MAX_COLUMNS = 8
+"""Metrics side by side in one table; more would not fit a laptop's screen."""
 PRIMARY = "last"
 """The primary endpoint: picking the best step by validation would hide a late collapse."""
 
@@ -30,15 +32,15 @@ def subtitle(study: Study, *, synthetic: bool) -> str:
     """Return how complete the study is, and of when the newest thing in it is."""
     done = sum(run.ending.state is State.COMPLETED for run in study.runs)
     parts = [
-        _counted(len(study.conditions), "condition"),
-        _counted(len(study.seeds), "seed"),
+        counted(len(study.conditions), "condition"),
+        counted(len(study.paired_seeds), "seed"),
         f"{done} of {len(study.runs)} runs completed",
         f"newest record {_newest(study)}",
     ]
     return " · ".join(parts + ["synthetic data"] * synthetic)
 
 
-def _counted(n: int, noun: str) -> str:
+def counted(n: int, noun: str) -> str:
     return f"{n} {noun}{'' if n == 1 else 's'}"
 
 
@@ -60,7 +62,7 @@ def in_short(
     levels: dict[str, list[str]] = {}
     for row in shown:
         if row.metric in endpoints:
-            levels.setdefault(row.condition, []).append(_level(row))
+            levels.setdefault(row.condition, []).append(level(row))
     blocks: list[Block] = [Heading("In short")]
     if not levels:
         return [*blocks, Text("No run has test results yet, so there is nothing to compare.")]
@@ -72,7 +74,8 @@ def in_short(
     return blocks
 
 
-def _level(row: SeedRow) -> str:
+def level(row: SeedRow) -> str:
+    """Return mean and spread of a condition in one metric: `IoU .757 ± .021 (sd over 5 seeds)`."""
     digits, summary = row.metric.digits, row.summary
     text = f"{row.metric.label} {number(summary.mean, digits)}"
     if len(set(row.values.values())) == 1:
@@ -85,7 +88,7 @@ def what_n_allows(comparisons: Sequence[Comparison]) -> str:
     n = max(len(one.differences) for one in comparisons)
     best = smallest_p(n)
     enough = seeds_needed(SIGNIFICANT_P)
-    head = f"With {_counted(n, 'paired seed')} the smallest exact p is {p_text(best)}"
+    head = f"With {counted(n, 'paired seed')} the smallest exact p is {p_text(best)}"
     limit = (
         f", so nothing can be confirmed at p ≤ .05: a single comparison needs {enough} seeds for that"
         if best > SIGNIFICANT_P
@@ -119,19 +122,25 @@ def what_is_odd(study: Study, problems: Sequence[Problem]) -> list[Block]:
     return blocks
 
 
-def overview_table(study: Study, rows: Sequence[SeedRow]) -> Table:
-    """Return mean ± sd of the primary weights, a row per condition, a column per metric."""
+def overview_tables(study: Study, rows: Sequence[SeedRow], *, weights: str = PRIMARY) -> list[Table]:
+    """Return mean ± sd, a row per condition; metrics beyond the first eight are folded."""
     metrics = list(dict.fromkeys(row.metric for row in rows))
-    cells = {(row.condition, row.metric.name): row for row in rows if row.weights == PRIMARY}
-    body = [
-        [condition, *(_mean_sd(cells.get((condition, metric.name))) for metric in metrics)]
-        for condition in study.conditions
+    parts = [metrics[k : k + MAX_COLUMNS] for k in range(0, len(metrics), MAX_COLUMNS)]
+    cells = {(row.condition, row.metric.name): row for row in rows if row.weights == weights}
+    caption = f"{weights.capitalize()} weights: mean ± sd over seeds"
+    return [
+        Table(
+            ["condition", *(metric.label for metric in part)],
+            [
+                [condition, *(_mean_sd(cells.get((condition, metric.name))) for metric in part)]
+                for condition in study.conditions
+            ],
+            caption=f"{caption}, more metrics" if k else caption,
+            folded=k > 0,
+            name=f"mean_sd_{k + 1}" if len(parts) > 1 else "mean_sd",
+        )
+        for k, part in enumerate(parts)
     ]
-    return Table(
-        ["condition", *(metric.label for metric in metrics)],
-        body,
-        caption="Last weights: mean ± sd over seeds",
-    )
 
 
 def _mean_sd(row: SeedRow | None) -> str:
@@ -141,18 +150,21 @@ def _mean_sd(row: SeedRow | None) -> str:
     return f"{number(row.summary.mean, digits)} ± {number(row.summary.sd, digits)}"
 
 
-def seed_tables(study: Study, rows: Sequence[SeedRow], endpoints: Sequence[Metric]) -> list[Table]:
+def seed_tables(
+    study: Study, rows: Sequence[SeedRow], endpoints: Sequence[Metric], *, weights: str = PRIMARY
+) -> list[Table]:
     """Return one table per metric: n, every seed's value, mean, sd, interval; only endpoints are open."""
     header = ["condition", "weights", "n", *(seed_column(seed).replace("_", " ") for seed in study.seeds)]
     header += ["mean", "sd", "95 % t interval"]
     trained, references = split_references(rows)
-    ordered = [row for row in trained if row.weights == PRIMARY]
-    ordered += [row for row in trained if row.weights != PRIMARY] + references
+    ordered = [row for row in trained if row.weights == weights]
+    ordered += [row for row in trained if row.weights != weights] + references
     tables = []
     for metric in dict.fromkeys(row.metric for row in rows):
         body = [_seed_cells(row, study) for row in ordered if row.metric == metric]
         folded = metric not in endpoints
-        tables.append(Table(header, body, labels=2, caption=f"{metric.label} by seed", folded=folded))
+        caption, name = f"{metric.label} by seed", f"seeds_{metric.name}"
+        tables.append(Table(header, body, labels=2, caption=caption, folded=folded, name=name))
     return tables
 
 
@@ -192,11 +204,13 @@ def comparison_table(comparisons: Sequence[Comparison], caption: str, *, folded:
     return Table(header, body, labels=3, caption=caption, folded=folded)
 
 
-def source_tables(frame: pd.DataFrame, study: Study, endpoints: Sequence[Metric]) -> list[Table]:
+def source_tables(
+    frame: pd.DataFrame, study: Study, endpoints: Sequence[Metric], *, weights: str = PRIMARY
+) -> list[Table]:
     """Return, per endpoint, each source's mean over seeds, a column per condition, and the macro mean."""
     tables = []
     for metric in endpoints:
-        part = frame[(frame["metric"] == metric.name) & (frame["weights"] == PRIMARY)]
+        part = frame[(frame["metric"] == metric.name) & (frame["weights"] == weights)]
         if part.empty:
             continue
         wide = part.pivot_table(index="source", columns="condition", values="mean").reindex(
@@ -207,8 +221,9 @@ def source_tables(frame: pd.DataFrame, study: Study, endpoints: Sequence[Metric]
             for source, line in zip(wide.index, wide.to_numpy(), strict=True)
         ]
         body.append(["macro mean", *(number(float(value), metric.digits) for value in wide.mean(axis=0))])
-        caption = f"{metric.label} per source: mean over seeds, last weights"
-        tables.append(Table(["source", *study.conditions], body, caption=caption, folded=True))
+        caption = f"{metric.label} per source: mean over seeds, {weights} weights"
+        name = f"sources_{metric.name}"
+        tables.append(Table(["source", *study.conditions], body, caption=caption, folded=True, name=name))
     return tables
 
 

@@ -1,6 +1,6 @@
-"""Statistics over seeds: mean, sd, t interval, paired differences, exact sign-flip test.
+"""Statistics over seeds: mean, sd, t interval and test, effect size, exact sign-flip test, Holm's correction.
 
-Numbers in, numbers out: nothing here knows what a run or a metric is.
+Numbers in, numbers out: nothing here knows what a run or a metric is. Resampling is in bootstrap.py.
 """
 
 from __future__ import annotations
@@ -58,6 +58,61 @@ def summarise(values: Sequence[float]) -> Summary:
     sd = math.sqrt(math.fsum((value - mean) ** 2 for value in finite) / (n - 1))
     reach = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)) * sd / math.sqrt(n)
     return Summary(n=n, mean=mean, sd=sd, interval=Interval(mean - reach, mean + reach))
+
+
+def paired_t_p(differences: Sequence[float]) -> float:
+    """Return the two-sided p of Student's paired t test; NaN for fewer than two or all equal differences."""
+    summary = summarise(differences)
+    if not summary.sd > 0 or all_equal(differences):
+        return math.nan
+    t = summary.mean / (summary.sd / math.sqrt(summary.n))
+    return float(2 * stats.t.sf(abs(t), summary.n - 1))
+
+
+def hedges_j(freedom: int) -> float:
+    """Return Hedges' correction of a standardised mean for few values; 0 with one degree of freedom.
+
+        J(m) = Gamma(m / 2) / (sqrt(m / 2) Gamma((m - 1) / 2)),    about 1 - 3 / (4 m - 1)
+
+    Source: Hedges 1981, "Distribution theory for Glass's estimator of effect size", equation 6e.
+    """
+    if freedom < 2:
+        return 0.0
+    m = float(freedom)
+    return math.exp(math.lgamma(m / 2) - math.lgamma((m - 1) / 2)) / math.sqrt(m / 2)
+
+
+def effect_size(differences: Sequence[float]) -> float:
+    """Return d_z times Hedges' J: the mean difference in units of the differences' sd, less its bias.
+
+    NaN for fewer than two differences and for such that are all equal, whose sd is 0.
+    """
+    summary = summarise(differences)
+    if summary.n < 2 or all_equal(differences):
+        return math.nan
+    return hedges_j(summary.n - 1) * summary.mean / summary.sd
+
+
+def all_equal(values: Sequence[float]) -> bool:
+    """Return whether `values` differ by no more than rounding; no interval can be drawn from such."""
+    finite = [value for value in values if math.isfinite(value)]
+    return not finite or max(finite) - min(finite) <= 1e-9 * max(map(abs, finite))
+
+
+def holm(ps: Sequence[float]) -> list[float]:
+    """Return p values corrected for their number by Holm's method, in the given order.
+
+    A comparison that was planned and cannot be made yet (NaN) keeps its place in the family as if its p were
+    1, so that a study never gains by what it lacks; its own corrected p stays NaN.
+
+    Source: Holm 1979, "A simple sequentially rejective multiple test procedure".
+    """
+    known = [1.0 if math.isnan(p) else p for p in ps]
+    corrected, highest = [math.nan] * len(ps), 0.0
+    for rank, place in enumerate(sorted(range(len(ps)), key=known.__getitem__)):
+        highest = max(highest, min(1.0, (len(ps) - rank) * known[place]))
+        corrected[place] = math.nan if math.isnan(ps[place]) else highest
+    return corrected
 
 
 def sign_flip_p(differences: Sequence[float]) -> float:

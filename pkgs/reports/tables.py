@@ -13,6 +13,8 @@ import pandas as pd
 
 from pkgs.reports.comparison import Comparison
 from pkgs.reports.metrics import Metric, metrics_among
+from pkgs.reports.pairs import Pair
+from pkgs.reports.questions import Answer
 from pkgs.reports.results import MACRO, POOLED
 from pkgs.reports.runs import Study
 from pkgs.reports.statistics import Summary, summarise
@@ -187,3 +189,65 @@ def runs_frame(study: Study) -> pd.DataFrame:
             for run in (*study.other_jobs, *study.runs)
         ]
     )
+
+
+def pairs_frame(pairs: Sequence[Pair]) -> pd.DataFrame:
+    """Return every planned comparison with all its statistics and its sentence."""
+    return pd.DataFrame([_pair_record(pair) for pair in pairs])
+
+
+def _pair_record(pair: Pair) -> dict[str, object]:
+    one = pair.comparison
+    intervals = {"t": one.summary.interval, "bca": pair.bca, "sources_and_seeds": pair.by_source}
+    ends = {
+        f"{name}_{end}": getattr(interval, end) if interval else math.nan
+        for name, interval in intervals.items()
+        for end in ("low", "high")
+    }
+    return {
+        "family": pair.family,
+        "family_size": pair.family_size,
+        "condition": one.condition,
+        "base": one.base,
+        "weights": one.weights,
+        "metric": one.metric.name,
+        "n": len(one.differences),
+        "mean_difference": one.summary.mean,
+        "sd": one.summary.sd,
+        **ends,
+        "d_z_hedges": pair.effect,
+        "seeds_improved": one.improved,
+        "p_t": pair.p_t,
+        "p_sign_flip": one.p,
+        "p_holm": pair.p_holm,
+        "verdict": pair.verdict_text,
+        "not_counted": "; ".join(pair.lacking),
+        "sentence": pair.sentence(),
+    }
+
+
+def beside_frame(pairs: Sequence[Pair], rows: Sequence[SeedRow], *, base: str) -> pd.DataFrame:
+    """Return each condition's level and difference from the base by metric: a study's table of ablations."""
+    levels = {(row.metric.name, row.condition, row.weights): row.summary for row in rows}
+    return pd.DataFrame(
+        [
+            {
+                "condition": one.condition,
+                "metric": one.metric.name,
+                "n": len(one.differences),
+                "mean": summary.mean if summary else math.nan,
+                "sd": summary.sd if summary else math.nan,
+                "mean_difference": one.summary.mean,
+                "verdict": pair.verdict_text,
+            }
+            for pair in pairs
+            if (one := pair.comparison).base == base
+            for summary in [levels.get((one.metric.name, one.condition, one.weights))]
+        ]
+    )
+
+
+def answers_frame(answers: Sequence[Answer]) -> pd.DataFrame:
+    """Return the plan's questions with their answers."""
+    rows = [(one.question.name, one.question.text, str(one.outcome), one.reasons) for one in answers]
+    return pd.DataFrame(rows, columns=["question", "text", "outcome", "reasons"])

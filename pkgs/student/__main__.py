@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pkgs.data.inputs import Inputs, problems
+from pkgs.data.inputs import Inputs, problems, problems_of_pool
 from pkgs.data.whole_folder import is_synthetic
 from pkgs.ensemble.columns import TEST_COLUMNS
 from pkgs.foundation.config import load_config
@@ -65,7 +66,9 @@ def main(argv: list[str]) -> int:
         return program.refuse([str(error)])
     faults = differences(arguments.folder, config) + _faults_of_inputs(arguments, config)
     if arguments.check:
-        faults += problems(config.data) + damaged_checkpoints(arguments.folder)
+        faults += (
+            problems(config.data) + problems_of_pool(config.pool) + damaged_checkpoints(arguments.folder)
+        )
     if faults:
         return program.refuse(faults)
     if arguments.check:
@@ -100,7 +103,7 @@ def _run(joined: Joined, arguments: Arguments, config: StudentConfig) -> None:
 
     loop = joined.loop
     opened = trackers_of(loop, arguments, config, trackers=config.trackers)
-    with loop.heart, joined.loader, opened as loop.trackers:
+    with loop.heart, joined.loader, closing(joined.method), opened as loop.trackers:
         loop.run()
         if loop.ranks.first:
             _judge(joined, arguments, config)
@@ -161,10 +164,17 @@ def _join(
         val=method.val_columns,
     )
     decay = config.training.ema_decay
-    average = Ema(network, decay=decay) if decay else None
+    average = method.average or (Ema(network, decay=decay) if decay else None)
     followers = {**method.followers, **({} if average is None else {"ema": average})}
     loop = Loop(
-        method, config.training, places=places, heart=heart, stop=stop, ranks=ranks, followers=followers
+        method,
+        config.training,
+        places=places,
+        heart=heart,
+        stop=stop,
+        ranks=ranks,
+        followers=followers,
+        watcher=method.watcher,
     )
     if arguments.replay_nan is None:
         if ranks.first:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from pkgs.student import joint, split, step
+from pkgs.student import alternating, expansion, joint, split, step
 from pkgs.student.common import Common, StudentMethod
 
 METHODS: Final[Mapping[str, Callable[[Common], StudentMethod[Any]]]] = {
     "supervised": step.build,
     "joint": joint.build,
     "split": split.build,
+    "expansion": expansion.build,
+    "alternating": alternating.build,
 }

@@ -18,7 +18,8 @@ from pkgs.ensemble.columns import TRAIN_COLUMNS, VAL_COLUMNS
 from pkgs.student.config import StudentConfig
 from pkgs.training.arguments import Arguments
 from pkgs.training.checkpoint_folder import Name
-from pkgs.training.loop import Follower
+from pkgs.training.ema import Ema
+from pkgs.training.loop import Follower, Watcher
 from pkgs.training.method import TrainedPart
 from pkgs.training.ranks import Ranks
 
@@ -103,6 +104,20 @@ class StudentMethod(ABC, Generic[B]):
     def val_columns(self) -> Sequence[str]:
         """Columns of val.csv."""
         return VAL_COLUMNS
+
+    @property
+    def average(self) -> Ema | None:
+        """The moving average that the method keeps itself; without one, `training.ema_decay` says."""
+        return None
+
+    @property
+    def watcher(self) -> Watcher | None:
+        """Who looks at the run from outside and adds to val.csv."""
+        return None
+
+    def close(self) -> None:
+        """Close what the method has opened, once the run is over or broken off."""
+        return
 
     @property
     def followers(self) -> Mapping[str, Follower]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Final, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pkgs.data.config import AugmentConfig, DataConfig
+from pkgs.data.config import AugmentConfig, DataConfig, PoolConfig
 from pkgs.errormap.compat import CompatConfig
 from pkgs.errormap.config import TeacherLossConfig
 from pkgs.foundation.config import Section
 from pkgs.models.config import ModelConfig, TeacherModelConfig
+from pkgs.student.expansion_config import ExpansionConfig
+from pkgs.student.teacher_runs import teacher_runs
 from pkgs.training.config import OptimiserConfig, ScheduleConfig, TrainingConfig
 from pkgs.training.starting_point import StartingPoint
 from pkgs.training.trackers.config import TrackerConfig
@@ -20,6 +22,10 @@ SWIN_SIDE_PX = 32
 """SwinUNETR halves the image five times, and needs two elements at the bottom."""
 
 MethodName = Literal["supervised", "joint", "split", "expansion", "alternating"]
+
+
+WITH_POOL: Final = ("expansion", "alternating")
+"""Methods that see unlabelled images."""
 
 
 class TargetConfig(Section):
@@ -74,10 +80,13 @@ class StudentConfig(Section):
     """Name of the preset that the file extends, for the report."""
 
     data: DataConfig
+    pool: PoolConfig | None = None
+    """The unlabelled images, for `expansion` and `alternating`."""
     model: ModelConfig = ModelConfig()
     augment: AugmentConfig = AugmentConfig()
     target: TargetConfig = TargetConfig()
     teacher: PartnerConfig = PartnerConfig()
+    expansion: ExpansionConfig = ExpansionConfig()
     training: TrainingConfig = TrainingConfig()
     output: OutputConfig = OutputConfig()
     judge: JudgeConfig = JudgeConfig()
@@ -93,11 +102,38 @@ class StudentConfig(Section):
         """
         if self.method in {"joint", "split"} and self.teacher.start:
             return {"teacher": StartingPoint(Path(self.teacher.start), "teacher")}
+        if self.method in WITH_POOL:
+            return self._starting_points_of_expansion()
         return {}
+
+    def _starting_points_of_expansion(self) -> dict[str, StartingPoint]:
+        runs = teacher_runs(self.expansion.teachers)
+        names = ["teacher"] if len(runs) == 1 else [f"teacher_{run.name}" for run in runs]
+        if len(set(names)) < len(names):
+            names = [f"teacher_{run}" for run in runs]
+        points = {name: StartingPoint(run, "teacher") for name, run in zip(names, runs, strict=True)}
+        if self.expansion.start:
+            points = {"student": StartingPoint(Path(self.expansion.start), "student"), **points}
+        return points
 
     @model_validator(mode="after")
     def _size_fits_the_network(self) -> Self:
         side = self.data.size_px
         if self.model.name == "swin_unetr" and (side % SWIN_SIDE_PX or side < 2 * SWIN_SIDE_PX):
             raise ValueError(f"data.size_px is {side}; swin_unetr needs a multiple of 32, at least 64")
+        return self
+
+    @model_validator(mode="after")
+    def _unlabelled_images_have_a_pool_and_teachers(self) -> Self:
+        if self.method not in WITH_POOL:
+            return self
+        if self.pool is None:
+            raise ValueError(f"method {self.method} needs unlabelled images: give pool.root")
+        if not self.expansion.teachers:
+            raise ValueError(f"method {self.method} needs teachers: name run folders in expansion.teachers")
+        if self.training.ema_decay:
+            raise ValueError(
+                f"method {self.method} has a moving average of its own: leave training.ema_decay at 0 and "
+                "set expansion.ema_decay"
+            )
         return self

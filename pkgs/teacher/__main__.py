@@ -103,7 +103,7 @@ def _join(
     import torch  # noqa: PLC0415 - seconds; `--check` and errors come without it
 
     from pkgs.foundation.seeds import Purpose, derive  # noqa: PLC0415
-    from pkgs.models.error_teacher import build_error_teacher  # noqa: PLC0415
+    from pkgs.models.error_teacher import START_SHARE, build_error_teacher  # noqa: PLC0415
     from pkgs.teacher.step import Pretraining  # noqa: PLC0415
     from pkgs.training import run_record  # noqa: PLC0415
     from pkgs.training.ema import Ema  # noqa: PLC0415
@@ -119,7 +119,8 @@ def _join(
     numerics = set_numerics(config.training)
     inputs, (train, val, test) = _load(config, heart=heart, check=check, ranks=ranks)
     name, size_px = config.teacher.model.name, config.data.size_px
-    teacher = build_error_teacher(name, seed=arguments.seed, size_px=size_px).to(ranks.device)
+    share = None if config.compat.score_100 else START_SHARE  # a number in nats has no such prior
+    teacher = build_error_teacher(name, seed=arguments.seed, size_px=size_px, share=share).to(ranks.device)
     others = [ranks.rank] if ranks.rank else []  # what networks draw on their own, dropout: by process
     torch.manual_seed(derive(arguments.seed, Purpose.INIT, "library", *others))
     for warning in without_effect(config.training, ranks):

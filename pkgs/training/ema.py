@@ -17,13 +17,15 @@ class Ema:
 
         d_n = min(decay, (1 + n) / (10 + n)),    average = average + (1 - d_n) (weight - average)
 
-    n counts the steps that happened. The growing d_n lets a young average forget its random start.
+    n counts the steps that happened. The growing d_n lets a young average forget its random start; without
+    `warm_up`, d_n = decay from the first step on: for a network that was trained before.
     Weights are averaged; buffers (statistics of batch norm) are copied. `module` is ready to be called: in
     evaluation mode, without gradients.
 
     Args:
         module: The trained network itself, without DataParallel, DDP or compile around it.
         decay: Upper limit of d, 0 to below 1.
+        warm_up: Whether d grows to it.
 
     Raises:
         ValueError: If decay is outside of that.
@@ -31,10 +33,10 @@ class Ema:
     Source: the warm-up is that of tf.train.ExponentialMovingAverage(num_updates=n).
     """
 
-    def __init__(self, module: nn.Module, *, decay: float) -> None:
+    def __init__(self, module: nn.Module, *, decay: float, warm_up: bool = True) -> None:
         if not 0 <= decay < 1:
             raise ValueError(f"ema decay must be at least 0 and below 1, got {decay:g}; 0.999 is usual.")
-        self.decay = decay
+        self.decay, self.warm_up = decay, warm_up
         self.source = module
         self.module = copy.deepcopy(module).requires_grad_(requires_grad=False).eval()
         self._averages: list[Tensor] = list(self.module.parameters())
@@ -53,7 +55,7 @@ class Ema:
                 not read it. None: the step happened.
         """
         n = self.updates.double()
-        share = 1 - torch.clamp((1 + n) / (10 + n), max=self.decay)
+        share = 1 - (torch.clamp((1 + n) / (10 + n), max=self.decay) if self.warm_up else self.decay + 0 * n)
         if happened is not None:
             share = share * happened
         apart = torch._foreach_sub(self._weights, self._averages)

@@ -47,6 +47,21 @@ class Follower(Protocol):
     def load_state_dict(self, state: Mapping[str, Any], /) -> None: ...
 
 
+class Watcher(Protocol):
+    """Looks at the run from outside at a cadence of its own, before the first step too; may end the run."""
+
+    @property
+    def every(self) -> int:
+        """After how many steps it looks; the last step is always due."""
+
+    @property
+    def over(self) -> bool:
+        """Whether the step just made shall be the last: validated, saved and judged like any last one."""
+
+    def look(self, step: int, /) -> Mapping[str, float]:
+        """Return cells for val.csv, the same whoever else looks; all processes are asked together."""
+
+
 @final
 class Loop(Generic[B]):
     """Trains the parts of a method, each with its optimiser.
@@ -60,6 +75,7 @@ class Loop(Generic[B]):
         ranks: The processes that share each step.
         followers: Saved with the weights, by name.
         trackers: Told each line of train.csv and val.csv.
+        watcher: Adds to val.csv; pass it among the followers too if it has a state.
 
     Raises:
         ValueError: If val.csv has no column for `best`, or a batch is too small to be shared.
@@ -76,12 +92,13 @@ class Loop(Generic[B]):
         ranks: Ranks,
         followers: Mapping[str, Follower] | None = None,
         trackers: Trackers | None = None,
+        watcher: Watcher | None = None,
     ) -> None:
         check_shares(ranks, config)
         places.check_metric(config.best.metric)
         self.method, self.config, self.places, self.heart, self.stop = method, config, places, heart, stop
         self.ranks, self.followers = ranks, dict(followers or {})
-        self.trackers = trackers or Trackers([])
+        self.trackers, self.watcher = trackers or Trackers([]), watcher
         self.state, self.running = State(), Running(ranks.device)
         self.cadence = Cadence.of(config, samples=method.samples)
         self.steps = heart.steps = self.cadence.steps
@@ -142,14 +159,15 @@ class Loop(Generic[B]):
     def validate(self) -> None:
         """Measure val, choose `best` and save `last` if it is time and was not done after this step."""
         state = self.state
-        due = is_due(state.step, every=self.cadence.validate, last=self.steps)
-        if not due or state.validated == state.step:
+        seen = self._watched()
+        due = is_due(state.step, every=self.cadence.validate, last=self.steps) or self._is_over()
+        due = due and state.validated != state.step
+        scores = self._scored() if due else {}
+        if seen or scores:
+            self._tell("val", self.places.val, {**self.clock(), **scores, **seen})
+        state.watched = state.step if seen else state.watched
+        if not due:
             return
-        self.guard.check()
-        self.ranks.take_buffers_of_first(self.method.modules)
-        with preserved_generators():
-            scores = self.method.validate()
-        self._tell("val", self.places.val, {**self.clock(), **scores})
         state.validated = state.step
         best, value = self.config.best, scores[self.config.best.metric]
         state.history.append((state.step, value))
@@ -175,7 +193,7 @@ class Loop(Generic[B]):
     def is_done(self) -> bool:
         """Say whether the last step is made, or val has found nothing better for too long."""
         patience = self.config.patience
-        return self.state.step >= self.steps or 0 < patience <= self.state.without_best
+        return self.state.step >= self.steps or 0 < patience <= self.state.without_best or self._is_over()
 
     def save(self, name: Name) -> None:
         """Write a checkpoint.
@@ -240,6 +258,29 @@ class Loop(Generic[B]):
             "lr": self._lr(self.updates[0]),
             "samples_per_s": round(self.config.batch_samples / pace, 2) if pace else None,
         }
+
+    def _watched(self) -> Mapping[str, float]:
+        """Return what the watcher sees if it is time and it has not looked after this step."""
+        watcher, step = self.watcher, self.state.step
+        if watcher is None or step == self.state.watched:
+            return {}
+        if not is_due(step, every=watcher.every, last=self.steps):
+            return {}
+        self._before_measuring()
+        with preserved_generators():
+            return watcher.look(step)
+
+    def _scored(self) -> Mapping[str, float]:
+        self._before_measuring()
+        with preserved_generators():
+            return self.method.validate()
+
+    def _before_measuring(self) -> None:
+        self.guard.check()
+        self.ranks.take_buffers_of_first(self.method.modules)
+
+    def _is_over(self) -> bool:
+        return self.watcher is not None and self.watcher.over
 
     def _lr(self, update: Update[B]) -> float:
         """Return the rate of the last step made."""

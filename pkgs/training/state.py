@@ -46,6 +46,8 @@ class State:
     step: int = 0
     validated: int = 0
     """Step of the last validation that came to its end."""
+    watched: int = -1
+    """Step after which the watcher has looked last; -1: not even before the first."""
     best: float = math.inf
     best_step: int = 0
     without_best: int = 0

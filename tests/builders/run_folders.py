@@ -122,7 +122,9 @@ def write_attempt(
     attempt.exit.write_text(json.dumps(content))
 
 
-def write_sample(folder: RunFolder, name: str, *, found: float, side: int = 32) -> None:
+def write_sample(
+    folder: RunFolder, name: str, *, found: float, side: int = 32, predicted_error: float | None = None
+) -> None:
     """Save a prediction of a bright square: the left `found` share of it is predicted.
 
     Args:
@@ -130,6 +132,7 @@ def write_sample(folder: RunFolder, name: str, *, found: float, side: int = 32) 
         name: `<source>/<stem>`; the file is called `<source>__<stem>.npz`.
         found: Share of the square that is predicted.
         side: Of the image, in pixels.
+        predicted_error: Stored where the prediction is wrong, a hundredth of it elsewhere; None: not stored.
     """
     label = np.zeros((side, side), dtype=np.uint8)
     low, high = side // 4, 3 * side // 4
@@ -140,7 +143,11 @@ def write_sample(folder: RunFolder, name: str, *, found: float, side: int = 32) 
     image = np.clip(ramp[None, :] + 0.3 * label, 0, 1).astype(np.float32)
     path = folder.predictions / f"{name.replace('/', '__')}.npz"
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(path, image=image, label=label, probability=probability, sample=np.array(name))
+    arrays = {"image": image, "label": label, "probability": probability, "sample": np.array(name)}
+    if predicted_error is not None:
+        wrong = (probability >= 0.5) != (label > 0)
+        arrays["predicted_error"] = np.where(wrong, predicted_error, predicted_error / 100).astype(np.float32)
+    np.savez_compressed(path, **arrays)
 
 
 def write_study(root: Path, *, name: str = "ke", seeds: Sequence[int] = (0, 1, 2)) -> None:

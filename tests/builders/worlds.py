@@ -43,7 +43,12 @@ def strangers(name: str) -> Room:
 def job(name: str, *, after: str = "", **fields: object) -> Job:
     """Return a job; `after` as in the column."""
     parents = tuple(
-        After(word.removesuffix(":all"), all_runs=word.endswith(":all")) for word in after.split()
+        After(
+            word.partition(":")[0],
+            all_runs=word.endswith((":all", ":ended")),
+            end_is_enough=word.endswith(":ended"),
+        )
+        for word in after.split()
     )
     return Job(name, "train.py", after=parents, **fields)  # type: ignore[arg-type]
 

@@ -221,3 +221,22 @@ def test_status_json_shows_a_running_and_a_waiting_job_with_their_runs(live: Que
     ]
     assert "waits for show/a:3, which runs" in shown["show/b"]["message"]
     assert "waits for show/a:3" in live.command("why", "show/b").stdout
+
+
+def test_a_seed_added_later_runs_alone_and_the_row_that_waits_for_ends_runs_again(live: Queue) -> None:
+    study = row("ended/train", "test {seed} != 1", seeds="0 1", gpus="0", retries="0")
+    report = row("ended/report", "echo done", after="ended/train:ended", gpus="0")
+    add(live, study, report)
+
+    def reports() -> int:
+        asked = "SELECT count(*) FROM events WHERE job = ? AND kind = 'completed'"
+        return int(live.ask(asked, "ended/report")[0][0])
+
+    eventually(lambda: reports() == 1, what="the report, although seed 1 failed")
+    assert live.rows()["ended/train"]["status"] == "failed"
+    rows = live.rows()
+    rows["ended/train"]["seeds"] = "0 1 2"
+    live.write(*rows.values())
+    eventually(lambda: reports() == 2, what="the report after seed 2")
+    begun = live.ask("SELECT count(*) FROM events WHERE job = ? AND kind = 'starting'", "ended/train")
+    assert int(begun[0][0]) == 3, "the seeds that had ended were left alone"

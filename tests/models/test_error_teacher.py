@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pkgs.models.error_teacher import ErrorTeacher, build_error_teacher
+from pkgs.models.error_teacher import START_SHARE, ErrorTeacher, build_error_teacher
 
 
 def teacher() -> ErrorTeacher:
@@ -39,3 +39,13 @@ def test_the_gradient_flows_through_the_mask() -> None:
 def test_a_mask_without_its_channel_axis_is_refused() -> None:
     with pytest.raises(ValueError, match=r"expected \[B, 1, H, W\]"):
         teacher()(torch.rand(2, 1, 64, 64), torch.rand(2, 64, 64))
+
+
+def test_both_outputs_can_start_near_the_mean_error_share() -> None:
+    image, mask = torch.rand(2, 1, 64, 64), torch.rand(2, 1, 64, 64)
+    drawn = build_error_teacher("vit_error_map_light", seed=3, size_px=64)
+    started = build_error_teacher("vit_error_map_light", seed=3, size_px=64, share=START_SHARE)
+    assert 0.3 < drawn(image, mask).share_B1HW.mean().item() < 0.7
+    told = started(image, mask)
+    assert 0.01 < told.share_B1HW.mean().item() < 0.08
+    assert 0.01 < torch.sigmoid(told.image_logits_B).mean().item() < 0.2

@@ -3,10 +3,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from matplotlib.lines import Line2D
 
 from pkgs.reports.comparison import compare
 from pkgs.reports.curves import MAX_POINTS, averaged, draw_curves, stretches
-from pkgs.reports.plot_style import looks
+from pkgs.reports.plot_style import file_name, in_pages, legend_above, looks, new_figure
 from pkgs.reports.points import draw_differences, draw_points
 from pkgs.reports.runs import read_study
 from pkgs.reports.tables import measured_metrics, seed_rows, split_references, weights_of
@@ -80,3 +81,21 @@ def test_averaged_weights_stand_beside_last_and_best_and_are_no_reference(tmp_pa
     figure = draw_points(study, rows, synthetic=False)
     assert figure is not None
     assert b"<!-- ema -->" in figure.svg
+
+
+def test_names_are_shared_out_evenly_and_in_order() -> None:
+    assert in_pages(list("abcde"), per_page=4) == [["a", "b", "c"], ["d", "e"]]
+    assert in_pages(list("abcd"), per_page=4) == [["a", "b", "c", "d"]]
+    assert in_pages([], per_page=4) == []
+
+
+def test_a_legend_takes_as_many_columns_as_the_figure_is_wide() -> None:
+    handles = [Line2D([], [], label=f"a label of some length {k}") for k in range(4)]
+    wide, narrow = new_figure(11.9, 3), new_figure(4.2, 3)
+    for figure in (wide, narrow):
+        legend_above(figure, handles)
+    assert (wide.legends[0]._ncols, narrow.legends[0]._ncols) == (4, 1)
+
+
+def test_a_figure_cannot_be_named_out_of_its_folder() -> None:
+    assert file_name("overlay", "../x/joint") == "overlay_..-x-joint"

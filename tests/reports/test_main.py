@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from pkgs.reports.__main__ import main
+from tests.builders.planned_studies import write_plan
 from tests.builders.run_folders import MadeUp, write_run, write_study
 
 ROOT = Path(__file__).parents[2]
@@ -15,6 +18,13 @@ ROOT = Path(__file__).parents[2]
 
 def report(root: Path, *more: str, environment: dict[str, str] | None = None) -> int:
     return main(["ke", "--root", str(root), *more], environment=environment or {})
+
+
+@pytest.fixture(scope="module", autouse=True)
+def away(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Work in an empty folder: the plans of our own studies lie in the repository's `configs/`."""
+    with contextlib.chdir(tmp_path_factory.mktemp("away")):
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +122,7 @@ def test_in_a_queue_the_run_folder_is_the_reports_place_and_never_a_run(tmp_path
         (["kee"], "Unknown study 'kee'. Did you mean 'ke'?"),
         (["ke", "--base", "no_augmnt"], "--base no_augmnt: Unknown condition"),
         (["empty"], "holds no training yet"),
+        (["ke", "--plan", "nowhere.yaml"], "nowhere.yaml: cannot be read"),
     ],
 )
 def test_what_cannot_be_reported_is_one_sentence_and_exit_code_2(
@@ -124,6 +135,22 @@ def test_what_cannot_be_reported_is_one_sentence_and_exit_code_2(
     assert sentence in error
     assert error.count("\n") == 1
     assert not (tmp_path / "ke/report").exists()
+
+
+def test_a_plan_beside_the_configs_of_the_study_is_found_and_a_base_sets_it_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_study(tmp_path / "root")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "configs/ke").mkdir(parents=True)
+    families = [{"name": "all", "pairs": [["no_augment", "student_baseline"]]}]
+    write_plan(tmp_path / "configs/ke/report.yaml", base="student_baseline", families=families)
+    assert report(tmp_path / "root") == 0
+    assert "(BCa " in capsys.readouterr().out
+    assert report(tmp_path / "root", "--base", "no_augment") == 0
+    told = capsys.readouterr().out
+    assert "student_baseline against no_augment, 3 seeds: IoU" in told
+    assert "(BCa " not in told
 
 
 def test_a_place_that_cannot_be_written_is_a_sentence_and_exit_code_1(

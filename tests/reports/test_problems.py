@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pkgs.reports.problems import find_problems
+from pkgs.reports.plan import ReportPlan
+from pkgs.reports.problems import find_problems, monitored
 from pkgs.reports.runs import read_study
 from pkgs.reports.tables import measured_metrics
 from tests.builders.run_folders import MadeUp, write_attempt, write_run, write_study
@@ -116,3 +117,53 @@ def test_what_cannot_be_read_is_named_with_its_run(tmp_path: Path) -> None:
     folder = write_run(tmp_path, "ke/a", seed=0)
     folder.val_csv.write_text("time\n1\n")
     assert problems_of(tmp_path) == [("Unreadable", "a, seed 0: val.csv has no column 'step'; it has time.")]
+
+
+def test_mixed_presets_are_named_between_conditions_and_between_seeds(tmp_path: Path) -> None:
+    for condition, seed, preset in (
+        ("a", 3, "demo"),
+        ("a", 4, "demo"),
+        ("b", 3, "readme"),
+        ("b", 4, "readme"),
+    ):
+        write_run(tmp_path, f"ke/{condition}", seed=seed, run=MadeUp(config={"preset": preset}))
+    assert ("Changed between runs", "preset differs between conditions: a: demo; b: readme.") in problems_of(
+        tmp_path
+    )
+    write_run(tmp_path, "ke/a", seed=5, run=MadeUp(config={"preset": "history"}))
+    write_run(tmp_path, "ke/b", seed=5, run=MadeUp(config={"preset": "readme"}))
+    sentences = [sentence for _, sentence in problems_of(tmp_path)]
+    assert "a: preset changed between seeds: demo in seeds 3 4, history in seed 5." in sentences
+
+
+def test_alarms_are_listed_by_run_and_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    alarm = {"step": 75, "name": "exploitation", "sentence": "the real error rose."}
+    for seed, text in ((3, json.dumps([alarm])), (4, "[]"), (5, "{")):
+        (write_run(tmp_path, "ke/a", seed=seed).path / "alarms.json").write_text(text)
+    study = read_study(tmp_path, "ke", out=tmp_path / "out")
+    assert monitored(study) == {
+        "a, seed 3": ["exploitation at step 75: the real error rose"],
+        "a, seed 4": [],
+    }
+    assert problems_of(tmp_path) == [
+        ("Alarms of the monitor", "a, seed 3: exploitation at step 75: the real error rose."),
+        (
+            "Unreadable",
+            "a, seed 5: alarms.json cannot be read; whether the monitor raised an alarm is unknown.",
+        ),
+    ]
+
+
+def test_conditions_of_the_plan_that_have_no_run_are_missing(tmp_path: Path) -> None:
+    write_run(tmp_path, "ke/a", seed=0)
+    plan = ReportPlan(base="a", endpoints=("iou",), margins={"iou": 0.01}, order=("a", "ghost"))
+    study = read_study(tmp_path, "ke", out=tmp_path / "out")
+    [problem] = find_problems(study, measured_metrics(study), plan=plan)
+    assert problem.sentence == "ghost: is missing: the plan names it, and it has no run yet."
+
+
+def test_a_reference_without_a_seed_beside_seeded_conditions_is_complete(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        write_run(tmp_path, "ke/a", seed=seed)
+    write_run(tmp_path, "ke/mean_of_all")
+    assert problems_of(tmp_path) == []

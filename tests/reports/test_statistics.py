@@ -7,7 +7,18 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pkgs.reports.statistics import Interval, seeds_needed, sign_flip_p, smallest_p, summarise
+from pkgs.reports.statistics import (
+    Interval,
+    all_equal,
+    effect_size,
+    hedges_j,
+    holm,
+    paired_t_p,
+    seeds_needed,
+    sign_flip_p,
+    smallest_p,
+    summarise,
+)
 
 
 def test_mean_sd_and_t_interval_match_values_worked_out_by_hand() -> None:
@@ -91,3 +102,43 @@ def test_an_interval_that_touches_zero_does_not_exclude_it() -> None:
     assert Interval(0.1, 1.0).excludes_zero()
     assert Interval(-0.009, 0.005).within(0.01)
     assert not Interval(-0.01, 0.005).within(0.01)
+
+
+def test_the_t_tests_p_agrees_with_scipys_paired_test() -> None:
+    one, other = [0.81, 0.79, 0.84, 0.80, 0.77], [0.78, 0.80, 0.79, 0.77, 0.78]
+    differences = [a - b for a, b in zip(one, other, strict=True)]
+    assert paired_t_p(differences) == pytest.approx(stats.ttest_rel(one, other).pvalue)
+
+
+def test_differences_without_spread_have_neither_a_t_test_nor_an_effect_size() -> None:
+    equal = [0.82 - 0.80, 0.83 - 0.81, 0.84 - 0.82]  # equal but for rounding
+    assert all_equal(equal)
+    assert math.isnan(paired_t_p(equal))
+    assert math.isnan(effect_size(equal))
+    assert not all_equal([0.02, 0.021])
+
+
+def test_hedges_correction_is_that_of_the_specification_at_five_seeds_and_goes_to_one() -> None:
+    assert hedges_j(4) == pytest.approx(0.8, abs=0.003)
+    assert hedges_j(4) == pytest.approx(math.gamma(2) / (math.sqrt(2) * math.gamma(1.5)))
+    assert hedges_j(1) == 0.0
+    assert hedges_j(10_000) == pytest.approx(1, abs=1e-4)
+
+
+def test_the_effect_size_matches_a_value_worked_out_by_hand() -> None:
+    # mean 2, sd 1, so d_z is 2; J(2) = Gamma(1) / (1 Gamma(1/2)) = 1 / sqrt(pi)
+    assert effect_size([1.0, 2.0, 3.0]) == pytest.approx(2 / math.sqrt(math.pi))
+    assert effect_size([-0.01, -0.02, -0.03]) == pytest.approx(-2 / math.sqrt(math.pi))
+
+
+def test_holm_matches_values_worked_out_by_hand_and_never_falls() -> None:
+    # sorted: .01 x 4, .02 x 3, .04 x 2 = .08, .05 x 1 = .05 but not below .08
+    assert holm([0.04, 0.01, 0.05, 0.02]) == pytest.approx([0.08, 0.04, 0.08, 0.06])
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+    assert holm([0.03]) == [0.03]
+
+
+def test_a_comparison_that_is_not_there_yet_keeps_its_place_in_holms_family() -> None:
+    corrected = holm([0.02, math.nan, math.nan])
+    assert corrected[0] == pytest.approx(0.06)
+    assert math.isnan(corrected[1])

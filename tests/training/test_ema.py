@@ -186,3 +186,13 @@ def test_the_average_of_another_network_is_refused() -> None:
 def test_a_decay_that_never_follows_is_refused(decay: float) -> None:
     with pytest.raises(ValueError, match="ema decay must be at least 0 and below 1"):
         Ema(network(), decay=decay)
+
+
+def test_without_warm_up_the_average_is_held_from_the_first_step_on() -> None:
+    module = nn.Linear(1, 1, bias=False)
+    ema = Ema(module, decay=0.9, warm_up=False)
+    start = module.weight.item()
+    with torch.no_grad():
+        module.weight += 1
+    ema.update()
+    assert ema.module.weight.item() == pytest.approx(start + 0.1)

@@ -213,3 +213,52 @@ def test_weights_that_need_no_gradient_stay_as_they_are(tmp_path: Path) -> None:
     loop.run()
     assert torch.equal(flat(network[0]), frozen)  # type: ignore[index]
     assert len(loop.updates[0].weights) == 2
+
+
+class Seeing:
+    """A watcher that counts, and ends the run when it is told to."""
+
+    def __init__(self, *, every: int, over_at: int = -1) -> None:
+        self.every, self.over_at, self.looks = every, over_at, list[int]()
+
+    @property
+    def over(self) -> bool:
+        return self.over_at in self.looks
+
+    def look(self, step: int, /) -> dict[str, float]:
+        torch.rand(5)  # must not move the training's generator
+        self.looks.append(step)
+        return {"iou": 100.0 + step}
+
+
+def test_a_watcher_looks_before_the_first_step_at_its_own_cadence_and_shares_the_row(tmp_path: Path) -> None:
+    loop, method = line_loop(tmp_path, line_config(validate_every="4 steps"))
+    loop.watcher = Seeing(every=3)
+    loop.run()
+    rows = loop.places.val.rows()
+    assert [(row["step"], row["iou"], bool(row["nll"])) for row in rows] == [
+        ("0", "100", False), ("3", "103", False), ("4", "0.5", True), ("6", "106", True),
+    ]  # fmt: skip
+    plain, other = line_loop(tmp_path / "plain", line_config(validate_every="4 steps"))
+    plain.run()
+    assert torch.equal(flat(method.network), flat(other.network))
+
+
+def test_a_watcher_can_end_the_run_which_is_then_validated_and_saved(tmp_path: Path) -> None:
+    loop, _ = line_loop(tmp_path, line_config(validate_every="6 steps"))
+    loop.watcher = Seeing(every=1, over_at=2)
+    loop.run()
+    assert loop.state.step == loop.state.validated == 2
+    assert (tmp_path / "checkpoints/last").resolve().name == "last_00000002"
+    assert (tmp_path / "checkpoints/best").exists()
+
+
+def test_a_resumed_run_is_not_watched_twice_after_one_step(tmp_path: Path) -> None:
+    first, _ = line_loop(tmp_path, line_config(length="2 steps"))
+    first.watcher = Seeing(every=2)
+    first.run()
+    again, _ = line_loop(tmp_path, line_config())
+    again.watcher = Seeing(every=2)
+    again.resume()
+    again.run()
+    assert again.watcher.looks == [4, 6]

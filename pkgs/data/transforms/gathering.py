@@ -6,23 +6,29 @@ a sum of one number per row and one per column; the corners of a cell are one in
 padded copy of the sample; labels are read as they are instead of passing through float. Blocks of rows stay
 below the size at which torch starts threads (GRAIN), so they lie in the second-level cache, and each thread
 here has a core to itself. Two to three times as fast as an affine grid and two calls of `grid_sample`. Planes
-go through `warping`, as OpenCV knows no volumes.
+go through `warping`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import product
 from math import prod
+from typing import Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pkgs.data.transforms.plan import GRAIN, Numbers, Pairs, Plan, Sides, share
+from pkgs.data.transforms.plan import Numbers, Pairs, Plan, Sides
+from pkgs.foundation.threads import share_out
+
+GRAIN: Final = 2**15
+"""Elements; torch works in the calling thread below it (`at::internal::GRAIN_SIZE`)."""
+SHARE: Final = 8 * GRAIN
+"""Voxels per thread below which none is started."""
 
 
 def gather(linear: Pairs, labels: Pairs, *, plan: Plan) -> None:
@@ -37,7 +43,11 @@ def gather(linear: Pairs, labels: Pairs, *, plan: Plan) -> None:
         return
     sides: Sides = tuple((linear[0] if linear else labels[0])[0].shape[-len(plan.size) :])
     job = _Job(linear, labels, plan, sides, _Lines(plan, sides))
-    share(partial(_fill, job), plan.which, elements=prod(plan.size))
+    share_out(
+        lambda start, stop: _fill(job, plan.which[start:stop]),
+        count=len(plan.which),
+        threads=min(torch.get_num_threads(), max(1, len(plan.which) * prod(plan.size) // SHARE)),
+    )
 
 
 class _Table:

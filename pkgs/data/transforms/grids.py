@@ -21,7 +21,10 @@ def sample_grid(linear: Pairs, labels: Pairs, *, plan: Plan) -> None:
     first = (linear[0] if linear else labels[0])[0]
     sides: Sides = tuple(first.shape[-len(plan.size) :])
     which = torch.from_numpy(plan.which).to(first.device)
-    grid = _grid(plan, which, sides)
+    with torch.autocast(
+        first.device.type, enabled=False
+    ):  # places need float32: below it half a pixel is lost
+        grid = _grid(plan, which, sides)
     for source, target in linear:
         shifted = source[which] - (plan.outside or 0.0)
         padding = "reflection" if plan.outside is None else "zeros"

@@ -84,13 +84,12 @@ def _interpolate(batch: Tensors, kinds: Kinds, targets: dict[str, Tensor], *, pl
             source, target = pairs[name]
             as_images = (source.unsqueeze(1), target.unsqueeze(1)) if kind == "weight" else (source, target)
             linear.setdefault(rules[kind], []).append(as_images)
-    with torch.autocast(device.type, enabled=False):  # places need float32: half a pixel is lost below it
-        for outside, group in linear.items() or [(None, [])]:
-            fill(group, labels, plan=replace(plan, outside=outside))
-            labels = []  # they went with the first group
-    which = torch.from_numpy(plan.which).to(device)
+    for outside, group in linear.items() or [(None, [])]:
+        fill(group, labels, plan=replace(plan, outside=outside))
+        labels = []  # they went with the first group
     for name, kind in kinds.items():
         if kind == "soft":  # rounding leaves their sums beside 1
+            which = torch.from_numpy(plan.which).to(device)
             shares = targets[name][which]
             targets[name][which] = shares / shares.sum(dim=1, keepdim=True)
 

@@ -57,7 +57,8 @@ class Spatial:
         stream, config = Stream(seed, purpose, first, batch, self.name), self.config
         plane_B = stream.whole("plane", len(matrices.PLANES[len(sides)]))
         matrix = self._affine(stream, plane_B, sides) @ self._mirror(stream, plane_B, len(sides))
-        matrix = matrix @ self._shift(stream, len(sides))
+        if config.shift != (0.0, 0.0):
+            matrix = matrix @ self._shift(stream, len(sides))
         if config.crop_p:
             matrix = matrix @ self._crop(stream, len(sides))
         if config.perspective_p:

@@ -22,7 +22,12 @@ def add(  # noqa: PLR0913 - one per option of the command
     id: Annotated[str, typer.Option(help="Unique name; empty: made from the command.")] = "",
     seeds: Annotated[str, typer.Option(help="0..4, or 3 4 13; empty: one run.")] = "",
     conditions: Annotated[str, typer.Option(help="Names separated by spaces.")] = "",
-    after: Annotated[str, typer.Option(help="Ids to wait for; id:all waits for all of its runs.")] = "",
+    after: Annotated[
+        str,
+        typer.Option(
+            help="Ids to wait for; id:all: for all of its runs; id:ended: until all have ended, well or not."
+        ),
+    ] = "",
     gpus: Annotated[str, typer.Option(help="GPUs per run; 0: CPU only.")] = "",
     gpu_mem: Annotated[str, typer.Option(help="14G shares a GPU; auto learns; empty: the GPU alone.")] = "",
     priority: Annotated[str, typer.Option(help="Whole number, higher first.")] = "",

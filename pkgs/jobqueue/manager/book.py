@@ -112,9 +112,21 @@ class Book:
             self.ready.discard(run.key)
             self._ready_since.pop(run.key, None)
             touched[entry.id] = None
-            touched.update(dict.fromkeys(self.fanout.children(entry.id)))
+            touched.update(
+                dict.fromkeys(self._waiting_for(entry.id, far=isinstance(run.state, Failed | Cancelled)))
+            )
         for job in touched:
             self.refresh(job, now_unix_s=now_unix_s)
+
+    def _waiting_for(self, job: str, *, far: bool) -> list[str]:
+        """Return the jobs that wait for this one; with `far` also those that wait for them, and so on."""
+        found = dict.fromkeys(self.fanout.children(job))
+        todo = list(found) if far else []
+        while todo:
+            new = [child for child in self.fanout.children(todo.pop()) if child not in found]
+            found.update(dict.fromkeys(new))
+            todo += new
+        return list(found)
 
     def refresh(self, job: str, *, now_unix_s: float) -> None:
         """Look again at one job's runs: its wish, its parents or its pauses have changed."""
@@ -176,7 +188,47 @@ class Book:
 
     def missing_parents(self, key: RunKey) -> list[RunKey]:
         """Return the runs that `key` still waits for."""
-        return [parent for parent in self.fanout.parents(key) if not self.is_done(parent)]
+        return [
+            parent
+            for parent in self.fanout.parents(key)
+            if not self.is_done(parent)
+            and not (self.fanout.end_is_enough(key, parent) and self.cannot_come(parent))
+        ]
+
+    def cannot_come(self, key: RunKey) -> bool:
+        """Tell whether a run will not complete by itself: it or one it waits for failed or was cancelled."""
+        seen, todo = {key}, [key]
+        while todo:
+            one = todo.pop()
+            entry = self.entries.get(one.job)
+            if entry is None or entry.removed or entry.job is None:
+                continue  # its row may come back; until then nothing is known
+            state = entry.run(one).state
+            if isinstance(state, Failed | Cancelled) and entry.record.wish is Wish.OPEN:
+                return True
+            if entry.record.wish is Wish.CANCEL and not isinstance(state, Active):
+                return True
+            if isinstance(state, Waiting) and not self.fanout.problems.get(one.job):
+                needed = [
+                    parent
+                    for parent in self.fanout.parents(one)
+                    if parent not in seen
+                    and not self.is_done(parent)
+                    and not self.fanout.end_is_enough(one, parent)
+                ]
+                seen.update(needed)
+                todo += needed
+        return False
+
+    def outdated(self, key: RunKey) -> list[Run]:
+        """Return the ended runs that wait for ends of this job (`id:ended`): they have not seen this one."""
+        return [
+            replace(run, state=Waiting(), tries=0, free_tries=0)
+            for child in self.fanout.children(key.job)
+            if (entry := self.entries.get(child)) is not None and entry.record.wish is Wish.OPEN
+            for run in entry.members()
+            if isinstance(run.state, Completed | Failed) and self.fanout.end_is_enough(run.key, key)
+        ]
 
     def is_idle(self) -> bool:
         """Tell whether no run is ready or pausing before a retry; what runs is the engine's to know."""

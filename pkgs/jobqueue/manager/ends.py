@@ -182,7 +182,8 @@ def conclude(engine: Engine, live: Live, diagnosis: Diagnosis, *, duration_s: fl
     kind = type(run.state).__name__.lower()
     event = engine.say(kind, text, job=entry.id, run=str(attempt.key), attempt=attempt.id)
     jobs = [] if record == entry.record else [record]
-    engine.commit(jobs=jobs, runs=[run], attempts=[attempt], events=[event])
+    outdated = [] if isinstance(run.state, Waiting) else engine.book.outdated(run.key)
+    engine.commit(jobs=jobs, runs=[run, *outdated], attempts=[attempt], events=[event])
     live.ended = True
     engine.looked = False
     _tell_devices(engine, live, diagnosis)

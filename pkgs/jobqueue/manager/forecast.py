@@ -63,7 +63,7 @@ def world_of(engine: Engine, history: History, ends: dict[str, float | None]) ->
         for run in entry.members():
             if engine.book.is_done(run.key):
                 completed.add(run.key)
-            elif not _will_run(engine, entry.id, run):
+            elif not _will_run(engine, entry.id, run) or engine.book.cannot_come(run.key):
                 left_out.add(run.key)
             elif isinstance(run.state, Waiting) and run.state.not_before_unix_s > now:
                 pauses[run.key] = run.state.not_before_unix_s

@@ -50,6 +50,8 @@ class Fanout:
     def parents(self, key: RunKey) -> tuple[RunKey, ...]:
         """Return the runs that must be completed before `key` starts, each once, in the order of `after`.
 
+        Of some of them the end is enough (`end_is_enough`).
+
         Raises:
             ValueError: If the job is refused: it has no parents that one could wait for.
         """
@@ -62,6 +64,10 @@ class Fanout:
             parent for after in job.after for parent in _matching(self.jobs[after.job], key, after=after)
         )
         return tuple(found)
+
+    def end_is_enough(self, key: RunKey, parent: RunKey) -> bool:
+        """Tell whether `key` waits only until `parent` has ended, completed or not."""
+        return any(after.end_is_enough and after.job == parent.job for after in self.jobs[key.job].after)
 
     def children(self, job_id: str) -> tuple[str, ...]:
         """Return the ids of the jobs that name `job_id` in `after`: what to look at again when it ends."""
@@ -119,7 +125,7 @@ def _problems_of(
     job: Job, after: After, jobs: Mapping[str, Job], nearest: Nearest, refused: Mapping[str, int]
 ) -> Iterator[Problem]:
     """Yield what is wrong with one id of the column `after`, circles apart."""
-    name = f"{after.job}:all" if after.all_runs else after.job
+    name = str(after)
     if after.job == job.id:
         yield Problem("after", name, "another row: a job cannot wait for itself", "Take it out of `after`.")
     elif after.job in refused:

@@ -249,7 +249,12 @@ class _Simulation:
         self.open_parents: dict[RunKey, int] = {}
         self.pauses: list[tuple[float, int]] = []
         for key in self.pending:
-            parents = [parent for parent in fanout.parents(key) if parent not in completed]
+            parents = [
+                parent
+                for parent in fanout.parents(key)
+                if parent not in completed
+                and not (parent in self.world.left_out and fanout.end_is_enough(key, parent))
+            ]
             if parents:
                 self.open_parents[key] = len(parents)
                 for parent in parents:

@@ -166,16 +166,16 @@ def _after(text: str) -> tuple[After, ...]:
     found: list[After] = []
     for word in text.replace(",", " ").split():
         name, colon, suffix = word.partition(":")
-        if colon and suffix.lower() != "all":
+        if colon and suffix.lower() not in ("all", "ended"):
             raise UnfitError(
-                f"a list of ids; behind `:` only `all` may stand, not {show(suffix)}",
-                "Write `id` or `id:all`.",
+                f"a list of ids; behind `:` only `all` or `ended` may stand, not {show(suffix)}",
+                "Write `id`, `id:all` or `id:ended`.",
             )
         try:
             check_id(name)
         except UnfitError as fault:
             raise UnfitError(f"a list of ids: {show(name)} is not {fault.expected}", fault.remedy) from None
-        found.append(After(name, bool(colon)))
+        found.append(After(name, bool(colon), suffix.lower() == "ended"))
     if len({entry.job for entry in found}) < len(found):
         raise UnfitError("a list without repeats: an id stands in it twice", "Remove one.")
     return tuple(found)

@@ -79,14 +79,14 @@ def finite(values: Tensor) -> None:
         raise ValueError("Scores that are not finite cannot be measured; the network has diverged.")
 
 
-def whole_labels(label: Tensor, *, classes: int, ignore: int = IGNORE) -> bool:
-    """Refuse labels that are no whole numbers of 0 to `classes` - 1 or `ignore`; say whether any is `ignore`.
+def whole_labels(label: Tensor, *, classes: int, ignore: int = IGNORE) -> None:
+    """Refuse labels that are no whole numbers of 0 to `classes` - 1 or `ignore`.
 
     Raises:
         ValueError: With the dtype or the values.
     """
     if label.dtype == torch.bool:
-        return False
+        return
     if label.is_floating_point() or label.is_complex():
         raise ValueError(
             f"Labels must be whole numbers, got {label.dtype}. "
@@ -94,14 +94,13 @@ def whole_labels(label: Tensor, *, classes: int, ignore: int = IGNORE) -> bool:
         )
     low, high = bounds(label)
     if low >= 0 and high < classes:  # the usual case, in one pass
-        return False
+        return
     low, high = bounds(torch.where(label == ignore, 0, label))
     if low < 0 or high >= classes:
         raise ValueError(
             f"Labels must be 0 to {classes - 1} or {ignore} (not judged), got {low} to {high}. "
             "Does the reader map the file's values to classes?"
         )
-    return True
 
 
 def yes_or_no(prediction: Tensor) -> Tensor:

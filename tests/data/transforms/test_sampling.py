@@ -141,7 +141,7 @@ def test_weights_vanish_outside_where_labels_are_ignored() -> None:
     assert moved["weight"].max() == 1
 
 
-@pytest.mark.parametrize("sides", [(120, 160), (30, 50, 60)])  # enough to be shared out
+@pytest.mark.parametrize("sides", [(240, 160), (30, 50, 60)])  # enough to be shared out
 def test_a_batch_is_the_same_whatever_the_number_of_threads_and_the_split(sides: tuple[int, ...]) -> None:
     batch, matrix = batch_of(sides, count=8), matrices_of(len(sides), count=8)
     whole = resample(batch, KINDS, matrix_BEE=matrix)

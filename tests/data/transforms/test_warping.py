@@ -1,11 +1,11 @@
-"""What the way through OpenCV must keep: types, layouts, the outside, and OpenCV's own settings."""
+"""What the compiled loops must keep: types, layouts, the outside, what is not finite, and their memory."""
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from pkgs.data.transforms import grids, matrices, warping
@@ -104,12 +104,47 @@ def test_samples_that_are_not_asked_for_stay() -> None:
     assert (target[1] >= 0).all()
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-def test_the_threads_of_opencv_are_left_as_they_were(threads: int) -> None:
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(threads)
-    try:
-        warped(torch.zeros(3, *SIDES, dtype=torch.uint8), plan_of(turned()))
-        assert cv2.getNumThreads() == threads
-    finally:
-        cv2.setNumThreads(before)
+@pytest.mark.parametrize("outside", [None, 0.5])
+@pytest.mark.parametrize("poison", [float("nan"), float("inf"), float("-inf")])
+def test_a_pixel_that_is_not_finite_reaches_its_neighbours_and_nobody_else(
+    poison: float, outside: float | None
+) -> None:
+    image = torch.rand(3, 1, *SIDES, generator=torch.Generator().manual_seed(0))
+    spoilt = image.clone()
+    spoilt[:, :, 20, 28] = poison
+    spoilt[:, :, 0, 0] = poison  # a corner: what lies outside of it must stay clear of it
+    plan = plan_of(turned(scale=1.3), outside=outside)
+    found, clean = torch.empty_like(image), torch.empty_like(image)
+    warping.warp([(spoilt, found), (image, clean)], [], plan=plan)
+    marked = torch.zeros_like(image)
+    marked[spoilt != image] = 1
+    weight = torch.empty_like(image)
+    grids.sample_grid([(marked, weight)], [], plan=plan_of(turned(scale=1.3), outside=outside and 0.0))
+    assert not found[weight > 1e-3].isfinite().any()
+    far = F.max_pool2d((weight > 0).float(), 3, 1, 1) == 0
+    assert torch.equal(found[far], clean[far])
+
+
+@pytest.mark.parametrize("outside", [None, 0.3])
+@pytest.mark.parametrize("sides", [(1, 1), (1, 7), (7, 1), (2, 2)])
+def test_sources_of_a_pixel_s_width_are_read_within_their_memory(
+    sides: tuple[int, int], outside: float | None
+) -> None:
+    image = torch.rand(3, 2, *sides, generator=torch.Generator().manual_seed(0))
+    plan = plan_of(turned(scale=1.7), outside=outside)
+    found, expected = torch.empty(3, 2, *SIDES), torch.empty(3, 2, *SIDES)
+    warping.warp([(image, found)], [], plan=plan)
+    grids.sample_grid([(image, expected)], [], plan=plan)
+    assert torch.allclose(found, expected, atol=2e-5)
+
+
+@pytest.mark.parametrize("outside", [None, 0.3])
+def test_places_that_are_no_numbers_read_nothing_beyond_the_source(outside: float | None) -> None:
+    matrix = turned()
+    matrix[0, 2] = (1.0, 0.0, 0.0)  # the horizon: a division by zero in its column
+    matrix[1], matrix[2] = np.nan, 1e30
+    image, label = torch.rand(3, 1, *SIDES), torch.ones(3, *SIDES, dtype=torch.uint8)
+    found = torch.empty_like(image)
+    warping.warp([(image, found)], [], plan=plan_of(matrix, outside=outside))
+    assert ((found >= 0) & (found <= 1)).logical_or(found.isnan()).all()
+    assert set(warped(label, plan_of(matrix)).unique().tolist()) <= {1, 7}

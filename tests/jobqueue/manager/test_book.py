@@ -174,3 +174,50 @@ def test_counts_follow_every_change(tmp_path: Path) -> None:
         assert engine.book.status_counts() == {"open": 3}
         set_state(engine, RunKey("c"), BAD)
         assert engine.book.status_counts() == {"open": 2, "failed": 1}
+
+
+ENDED = "id,command,seeds,after\na,true,0..1,\nb,true,0..1,a\nc,true,,a:ended b:ended\n"
+
+
+def test_a_row_that_waits_for_ends_starts_although_a_seed_failed_and_what_follows_it_never_comes(
+    tmp_path: Path,
+) -> None:
+    with engine_in(tmp_path, ENDED) as engine:
+        for key in (RunKey("a", seed=0), RunKey("b", seed=0)):
+            set_state(engine, key, Completed())
+        assert "c" not in ready(engine)
+        set_state(engine, RunKey("a", seed=1), BAD)
+        assert ready(engine) == ["c"], "b:1 waits for a:1, which failed"
+
+
+def test_a_row_that_waits_for_completed_runs_is_still_held_back_by_a_failed_one(tmp_path: Path) -> None:
+    with engine_in(tmp_path, ENDED.replace(":ended", ":all")) as engine:
+        for key in (RunKey("a", seed=0), RunKey("b", seed=0)):
+            set_state(engine, key, Completed())
+        set_state(engine, RunKey("a", seed=1), BAD)
+        assert ready(engine) == []
+
+
+def test_a_cancelled_job_counts_as_ended(tmp_path: Path) -> None:
+    with engine_in(tmp_path, ENDED) as engine:
+        for job in ("a", "b"):
+            for seed in (0, 1):
+                set_state(engine, RunKey(job, seed=seed), Cancelled() if job == "b" else Completed())
+        assert ready(engine) == ["c"]
+
+
+def test_a_row_that_has_seen_all_ends_is_outdated_by_a_later_one(tmp_path: Path) -> None:
+    with engine_in(tmp_path, ENDED) as engine:
+        for job in ("a", "b"):
+            for seed in (0, 1):
+                set_state(engine, RunKey(job, seed=seed), Completed())
+        set_state(engine, RunKey("c"), Completed())
+        (again,) = engine.book.outdated(RunKey("b", seed=1))
+        assert (again.key, again.state) == (RunKey("c"), Waiting())
+        assert engine.book.outdated(RunKey("c")) == []
+
+
+def test_completed_runs_that_wait_for_completed_ones_are_never_outdated(tmp_path: Path) -> None:
+    with engine_in(tmp_path, ENDED.replace(":ended", ":all")) as engine:
+        set_state(engine, RunKey("c"), Completed())
+        assert engine.book.outdated(RunKey("a", seed=0)) == []

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from pkgs.training.metrics import BINS, UNIT, Reliability, measure_reliability, merged
+from pkgs.training.metrics import BINS, UNIT, Reliability, measure_reliability, merged, reliability
 
 
 def drawn(seed: int, *, count: int = 2000) -> tuple[Tensor, Tensor]:
@@ -91,6 +91,33 @@ def test_float32_sums_of_torchmetrics_drift_and_ours_do_not() -> None:
     label = (torch.arange(p.numel()).reshape(p.shape) % 10 < 7).long()  # calibrated
     assert measure_reliability(p, label)[0].ece() < 1e-7
     assert float(peer(p, label, n_bins=BINS)) > 1e-3
+
+
+@pytest.mark.parametrize("bins", [1, 15, 4096])
+@pytest.mark.parametrize("columns", [1, 3, 4097, 600_001])  # rests of four, of a block and of a span
+def test_the_compiled_loop_and_the_scatter_of_an_accelerator_give_the_same_bits(
+    bins: int, columns: int
+) -> None:
+    p = torch.rand(3, columns, generator=torch.Generator().manual_seed(columns))
+    label = (torch.rand(p.shape, generator=torch.Generator().manual_seed(1)) < p).to(torch.uint8)
+    label[torch.rand(p.shape, generator=torch.Generator().manual_seed(2)) < 0.1] = 255
+    p[:, 0] = torch.tensor([0.0, 1.0, 2.0**-24])
+    tables = [torch.zeros(2, 3, 2 * bins + 1, dtype=torch.long) for _ in range(2)]
+    reliability._tally(p, label, *tables[0])
+    reliability._scatter(p, label, *tables[1])
+    assert torch.equal(*tables)
+
+
+def test_the_table_does_not_depend_on_the_number_of_threads() -> None:
+    p = torch.rand(5, 200_000, generator=torch.Generator().manual_seed(0))
+    label, before, found = (p < 0.3).byte(), torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            found.append(measure_reliability(p, label))
+    finally:
+        torch.set_num_threads(before)
+    assert found[0] == found[1] == found[2]
 
 
 def test_perfect_calibration_has_no_error() -> None:

@@ -1,0 +1,125 @@
+"""The report of a study with a plan: verdict first, then the questions, then figures and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from pkgs.reports import planned_sections, sections, tables
+from pkgs.reports.bars import draw_bars
+from pkgs.reports.blocks import pictures, titled
+from pkgs.reports.calibration_grid import draw_calibration
+from pkgs.reports.curves import draw_curves
+from pkgs.reports.document import Block, Document
+from pkgs.reports.equal_weights import compare_weights
+from pkgs.reports.error_scatter import draw_error_bins, draw_error_scatter
+from pkgs.reports.material import Material, Report
+from pkgs.reports.metrics import metric_of
+from pkgs.reports.monitor_curves import draw_monitor
+from pkgs.reports.pairs import Pair, compare_planned, endpoints_of
+from pkgs.reports.plan import ReportPlan
+from pkgs.reports.plot_style import Drawing
+from pkgs.reports.points import draw_differences
+from pkgs.reports.prediction_tables import StudyTables, read_study_tables
+from pkgs.reports.problems import Kind, Problem
+from pkgs.reports.questions import answer, hypothesis_sentence
+from pkgs.reports.risk_coverage import draw_risk_coverage
+
+
+def planned_report(material: Material, plan: ReportPlan) -> Report:
+    """Compare as planned, answer the questions, and word everything."""
+    study, rows = material.study, material.rows
+    endpoints = endpoints_of(plan)
+    pairs, complaints = compare_planned(study, plan)
+    equalities = [compare_weights(study, one, other, why=why) for one, other, why in plan.same]
+    problems = [
+        *material.problems,
+        *(Problem(Kind.NOT_EQUAL, one.sentence) for one in equalities if not one.as_expected),
+        *(Problem(Kind.UNREADABLE, text) for text in complaints),
+    ]
+    predicted = read_study_tables(study)
+    problems += [Problem(Kind.UNREADABLE, text) for text in predicted.complaints]
+    answers = answer(study, plan, pairs)
+    hypothesis = hypothesis_sentence(plan, answers, pairs)
+    others = planned_sections.other_conditions(study, plan, rows=rows, equalities=equalities)
+    weights = plan.weights
+    blocks: list[Block] = [
+        *planned_sections.verdict(pairs, hypothesis=hypothesis, others=others, problems=problems),
+        *planned_sections.notes(pairs, plan, study),
+        *planned_sections.questions(answers),
+        *sections.what_is_odd(study, problems),
+        *planned_sections.without_alarm(study),
+        *titled("Test results", planned_sections.beside_base(study, plan, pairs=pairs, rows=rows)),
+        *sections.overview_tables(study, rows, weights=weights),
+        *_figures(material, plan, pairs, predicted=predicted),
+        *titled("Every comparison", planned_sections.pair_tables(pairs)),
+        *_other_comparisons(material, plan),
+        *titled("By seed", sections.seed_tables(study, rows, endpoints, weights=weights)),
+        *titled("Per source", sections.source_tables(material.by_source, study, endpoints, weights=weights)),
+        *titled("Runs", [sections.runs_table(study)]),
+        *planned_sections.how_to_read(plan, endpoints),
+    ]
+    frames: dict[str, pd.DataFrame] = material.frames(problems) | {
+        "pairs": tables.pairs_frame(pairs),
+        "conditions": tables.beside_frame(pairs, rows, base=plan.base),
+        "questions": tables.answers_frame(answers),
+    }
+    subtitle = sections.subtitle(study, synthetic=material.synthetic)
+    told = [*([f"Hypothesis: {hypothesis}"] if hypothesis else []), *(one.sentence() for one in answers)]
+    sentences = (*told, *(pair.sentence() for pair in pairs), *others)
+    return Report(Document(sections.title(study), subtitle, blocks), frames, sentences, tables_apart=True)
+
+
+def _figures(
+    material: Material, plan: ReportPlan, pairs: Sequence[Pair], *, predicted: StudyTables
+) -> list[Block]:
+    """Return the figures in the order of the page; a heading without any is left out."""
+    study, synthetic, weights = material.study, material.synthetic, plan.weights
+    against = [pair.comparison for pair in pairs if pair.comparison.base == plan.base]
+    results = [
+        draw_bars(study, material.rows, weights=weights, synthetic=synthetic),
+        draw_differences(against, synthetic=synthetic),
+    ]
+    errors = [
+        *draw_error_scatter(study, predicted, weights=weights, synthetic=synthetic),
+        draw_error_bins(study, predicted, weights=weights, synthetic=synthetic),
+        draw_risk_coverage(study, predicted, weights=weights, synthetic=synthetic),
+    ]
+    watched = (
+        draw_monitor(
+            study,
+            predicted,
+            predicted=plan.monitor.predicted,
+            real=plan.monitor.real,
+            synthetic=synthetic,
+        )
+        if plan.monitor
+        else None
+    )
+    headed: dict[str, Sequence[Drawing | None]] = {
+        "Results by seed": results,
+        "Calibration": draw_calibration(study, predicted, weights=weights, synthetic=synthetic),
+        "Predicted and real error": errors,
+        "Predicted and real error during training": [watched],
+        "Learning curves": [draw_curves(study, synthetic=synthetic)],
+        "Image, label, prediction, error": material.overlays,
+    }
+    return [
+        block
+        for heading, drawings in headed.items()
+        if any(drawing is not None for drawing in drawings)
+        for block in pictures(heading, drawings)
+    ]
+
+
+def _other_comparisons(material: Material, plan: ReportPlan) -> list[Block]:
+    """Return what else can be compared with the base, folded: other weights, other metrics, no correction."""
+    known = {metric_of(name) for name in plan.endpoints}
+    others = [
+        one
+        for one in material.every
+        if one.differences and (one.weights == plan.weights) != (one.metric in known)
+    ]
+    caption = f"Difference from {plan.base}: other metrics and weights, not planned, without correction"
+    return [sections.comparison_table(others, caption, folded=True)] if others else []
