@@ -52,15 +52,16 @@ def check(
     found = resolve(valid, {row.id: row.line for row in rows if row.job is None})
     for name, row_problems in found.problems.items():
         problems += [f"{jobs.name}, line {lines[name]}, {problem}" for problem in row_problems]
-    made = {word for job in valid.values() for word in _outputs(job)}
+    made = {word for job in valid.values() for word in _outputs(job) if not Path(word).exists()}
     complete_jobs = []
     for job in valid.values():
         missing = list(_missing_files(job, made=made))
         problems += [f"{jobs.name}, line {lines[job.id]}, {text}" for text in missing]
         if not missing:
             complete_jobs.append(job)
-    answers = _ask_programs(complete_jobs, lines, root=root, file=jobs.name)
-    problems += [answer for answer in answers if not _will_be_made(answer, made)]
+    for job, answer in _ask_programs(complete_jobs, root=root):
+        told = _not_made(answer, {*made, *_runs_to_come(job, root)})
+        problems += [f"{jobs.name}, line {lines[job.id]}, column 'command': {told}"] if told else []
     if json:
         print(json_text.dumps({"rows": len(rows), "problems": problems}))
     else:
@@ -81,9 +82,18 @@ def _words(command: str) -> list[str]:
 def _outputs(job: Job) -> Iterator[str]:
     """Yield what the command says it will write."""
     words = _words(job.command)
+    flags = ("--out", "--output", "-o", *(["--root"] if "--fetch" in words else []))
     for flag, value in pairwise(words):
-        if flag in ("--out", "--output", "-o"):
+        if flag in flags:
             yield value
+
+
+def _runs_to_come(job: Job, root: Path) -> Iterator[str]:
+    """Yield the run folders of the jobs that this one waits for and that hold no checkpoint yet."""
+    for after in job.after:
+        folder = root.resolve() / after.job
+        if next(folder.glob("**/checkpoints/last"), None) is None:
+            yield f"{folder}/"
 
 
 def _missing_files(job: Job, *, made: set[str]) -> Iterator[str]:
@@ -99,21 +109,16 @@ def _missing_files(job: Job, *, made: set[str]) -> Iterator[str]:
             )
 
 
-def _will_be_made(answer: str, made: set[str]) -> bool:
-    """Tell whether a program misses only what another row says it will write (`--out`)."""
-    return any(place in answer and not Path(place).exists() for place in made)
+def _not_made(answer: str, made: set[str]) -> str:
+    """Return the lines of a program's answer, without what another row will have made by then."""
+    return "\n".join(line for line in answer.splitlines() if not any(place in line for place in made))
 
 
-def _ask_programs(jobs: list[Job], lines: dict[str, int], *, root: Path, file: str) -> list[str]:
+def _ask_programs(jobs: list[Job], *, root: Path) -> list[tuple[Job, str]]:
     """Ask our own programs whether they could run: each with its first run's seed and condition."""
     asked = [job for job in jobs if _is_ours(job)]
     with ThreadPoolExecutor(max_workers=max(1, len(os.sched_getaffinity(0)))) as pool:
-        answers = pool.map(lambda job: _ask(job, root), asked)
-        return [
-            f"{file}, line {lines[job.id]}, column 'command': {text}"
-            for job, text in zip(asked, answers, strict=True)
-            if text
-        ]
+        return list(zip(asked, pool.map(lambda job: _ask(job, root), asked), strict=True))
 
 
 def _is_ours(job: Job) -> bool:
