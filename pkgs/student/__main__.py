@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pkgs.data.inputs import Inputs, find, problems, problems_of_pool
+from pkgs.data.inputs import Inputs, problems, problems_of_pool
 from pkgs.data.whole_folder import is_synthetic
 from pkgs.ensemble.columns import TEST_COLUMNS
 from pkgs.foundation.config import load_config
@@ -190,23 +190,16 @@ def _load(
     config: StudentConfig, *, heart: Heartbeat, check: Callable[[], None], ranks: Ranks
 ) -> tuple[Inputs, list[Part]]:
     """Return the data and train, val and test; of these one batch each in a short training."""
-    import numpy as np  # noqa: PLC0415
-
-    from pkgs.data.samples import Part, open_images, open_instances  # noqa: PLC0415 - torch
+    from pkgs.data.labelled import open_labelled  # noqa: PLC0415 - torch
 
     with ranks.first_goes_first():  # it may write the split file, and makes the cache
-        inputs = find(config.data, tick=check)
-        caches = [
-            opened(inputs.samples, reader=inputs.reader, config=config.data, device=ranks.device, tick=check)
-            for opened in (open_images, open_instances)
-        ]
-    for warning in inputs.warnings:
+        data = open_labelled(config.data, device=ranks.device, tick=check)
+    for warning in data.inputs.warnings:
         heart.say(f"Warning: {warning}")
-    train, val = (Part(caches[0], np.array(inputs.numbers(name))) for name in ("train", "val"))
-    parts = [train, val, Part(caches[0], np.array(inputs.numbers("test")), caches[1])]
+    parts = [data.train, data.val, data.test]
     if config.training.short_training:
         parts = [part.between(range(config.training.batch_samples)) for part in parts]
-    return inputs, parts
+    return data.inputs, parts
 
 
 def _loader(train: Part, arguments: Arguments, config: StudentConfig, *, ranks: Ranks) -> Loader:

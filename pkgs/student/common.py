@@ -59,6 +59,8 @@ class Judged:
 
     weights: Name
     """Those that all modules of the method have now."""
+    step: int
+    """Where they are from; `best` is often `last` itself."""
     val: Part
     test: Part
 

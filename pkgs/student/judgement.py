@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from pkgs.data.samples import Part
@@ -87,8 +87,9 @@ def judge(  # noqa: PLR0913 - all by name
         method.settle(name, checkpoints=folder.checkpoints)
         if name == "last":
             _store(method, folder, config=config, test=test)
-        method.judge(Judged(name, val, test), folder=folder.predictions)
-        verdicts.append(verdict(name, step))
+        method.judge(Judged(name, step, val, test), folder=folder.predictions)
+        known = [each for each in verdicts if each.step == step]  # `best` is often `last` itself
+        verdicts.append(replace(known[0], weights=name) if known else verdict(name, step))
     best = threshold.best_threshold(train)
     verdicts.append(Verdict(THRESHOLD, threshold.judge(best, test)))
     return sorted(verdicts, key=lambda verdict: verdict.weights != "last")

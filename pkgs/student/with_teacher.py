@@ -49,7 +49,7 @@ class WithTeacher(StudentMethod[Shown]):
         teacher = laid_out(self.teacher, config=config, ranks=ranks, say=say)
         self.mixed = MixedLoss(teacher, self.config.teacher, self.config.compat)
         self.logits = LogitsOnly(laid_out(self.network, config=config, ranks=ranks, say=say))
-        self.scores: dict[str, ErrorScores] = {}
+        self.scores: dict[str, tuple[int, ErrorScores]] = {}
 
     @property
     def modules(self) -> Mapping[str, nn.Module]:
@@ -97,8 +97,13 @@ class WithTeacher(StudentMethod[Shown]):
 
     def judge(self, judged: Judged, *, folder: Path) -> None:
         """Write how well the teacher predicts errors, on masks of its student, the baseline and corrupted."""
+        known = [scores for step, scores in self.scores.values() if step == judged.step]
+        self.scores[judged.weights] = (judged.step, known[0] if known else self._scores(judged))
+        write({name: scores for name, (_, scores) in self.scores.items()}, folder)
+
+    def _scores(self, judged: Judged) -> ErrorScores:
         config = self.config
-        self.scores[judged.weights] = judge_teacher(
+        return judge_teacher(
             self.teacher,
             masks={"own": mask_of(self.network), **self._other_masks(judged)},
             val=judged.val,
@@ -108,7 +113,6 @@ class WithTeacher(StudentMethod[Shown]):
             batch=self._size,
             compat=config.compat,
         )
-        write(self.scores, folder)
 
     def predicted_error(self, samples: Batch, probability_B1HW: Tensor) -> Tensor:
         with judging(self.teacher):
