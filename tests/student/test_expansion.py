@@ -170,7 +170,7 @@ def test_the_pool_never_shifts_the_labelled_draws(root: Path, tmp_path: Path) ->
 @pytest.mark.parametrize(
     "switch", ["unanchored_expansion", "committee_no_grad", "logits_to_teacher", "score_100", "pool_overlap"]
 )
-@pytest.mark.parametrize("method", ["expansion", "alternating"])
+@pytest.mark.parametrize("method", ["expansion", pytest.param("alternating", marks=pytest.mark.slow)])
 def test_every_switch_runs_alone(root: Path, tmp_path: Path, method: str, switch: str) -> None:
     teachers = [str(root / "joint/seed_*")]
     words = ("--set", f"compat.{switch}=true", "--set", "training.length=4 steps")
@@ -287,3 +287,16 @@ def test_folders_that_a_rerun_moved_away_are_no_teachers(tmp_path: Path) -> None
     (tmp_path / "seed_file").write_text("")
     pattern = str(tmp_path / "seed_*")
     assert [run.name for run in teacher_runs([pattern, pattern])] == ["seed_13", "seed_3"]
+
+
+@pytest.mark.slow  # its parts are quick: test_monitor, tests/training/test_ranks.py
+def test_two_processes_train_as_one(root: Path, tmp_path: Path) -> None:
+    """Through torchrun: a committee, whose form the first process chooses."""
+    ddp = ("--set", "training.parallel=ddp", "--set", "training.processes=2")
+    teachers = [str(root / "joint/seed_*")]
+    for name, more in {"one": (), "two": ddp}.items():
+        assert train(root, tmp_path / name, *more, teachers=teachers) == 0
+    for file, columns in {"train.csv": ("loss", "P"), "val.csv": ("predicted_error", "moved")}.items():
+        one, two = (rows_of(tmp_path / name / "run" / file) for name in ("one", "two"))
+        for a, b in zip(one, two, strict=True):
+            assert all(float(a[c] or 0) == pytest.approx(float(b[c] or 0), abs=1e-4) for c in columns)

@@ -21,6 +21,7 @@ from pkgs.models.error_teacher import ErrorPrediction
 from pkgs.student.expansion_config import ExpansionConfig
 from pkgs.student.monitor import Monitor, Watched
 from pkgs.training.ranks import Ranks
+from tests.builders.ranks import in_ranks
 
 SIDE = 4
 
@@ -193,3 +194,14 @@ def test_no_generator_moves_and_modes_stay(tmp_path: Path) -> None:
     monitor.look(0)
     assert torch.equal(before, torch.get_rng_state())
     assert student.training
+
+
+def test_two_processes_measure_what_one_does_to_the_bit(tmp_path: Path) -> None:
+    def looked(ranks: Ranks) -> dict[str, float]:
+        monitor, student = monitor_of(tmp_path / str(ranks.rank), teachers=2, ranks=ranks)
+        with torch.no_grad():
+            student.bias += 0.3
+        return dict(monitor.look(0))
+
+    alone = looked(Ranks(torch.device("cpu")))
+    assert in_ranks(tmp_path / "ranks", looked) == [alone, alone]
