@@ -48,8 +48,9 @@ class ExpansionConfig(Section):
     """How a committee is asked: `auto` times the first batch, and the run keeps to it. Name one where two
     runs must agree to the last bit: the forms round differently."""
 
-    round_steps: int = Field(default=25, ge=1)
-    """`method: alternating`: so many steps on unlabelled images, then as many on labelled ones."""
+    round_steps: int = Field(default=1, ge=1)
+    """`method: alternating`: so many steps on unlabelled images, then as many on labelled ones. Nothing
+    labelled holds the student within a round: of 25 steps each, rounds teach it that there is nothing."""
 
     monitor_every: int = Field(default=25, ge=1)
     """After how many steps predicted and real error are compared on val and on the pool."""
