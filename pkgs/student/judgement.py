@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from pkgs.data.samples import Part
@@ -81,13 +81,14 @@ def judge(  # noqa: PLR0913 - all by name
     if average is not None:
         with average.swapped_in():
             verdicts.append(verdict("ema"))
+    with_objects = replace(val, instances=test.instances)  # validation during the training asks for none
     names: tuple[Name, ...] = ("last", "best")
     for name in names:
         step = load_weights_of(folder.checkpoints, name, method.modules)
         method.settle(name, checkpoints=folder.checkpoints)
         if name == "last":
             _store(method, folder, config=config, test=test)
-        method.judge(Judged(name, val, test), folder=folder.predictions)
+        method.judge(Judged(name, with_objects, test), folder=folder.predictions)
         verdicts.append(verdict(name, step))
     best = threshold.best_threshold(train)
     verdicts.append(Verdict(THRESHOLD, threshold.judge(best, test)))
