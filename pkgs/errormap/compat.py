@@ -1,7 +1,12 @@
-"""One switch per documented defect of the reference; all off. The sound form is the default everywhere."""
+"""One switch per documented defect of the reference; all off. The sound form is the default everywhere.
+
+Loads no torch.
+"""
 
 from __future__ import annotations
 
+from pkgs.data.config import DataConfig
+from pkgs.data.remainder import remainder_split
 from pkgs.foundation.config import Section
 
 
@@ -52,3 +57,16 @@ class CompatConfig(Section):
 
     pool_overlap: bool = False
     """D17: unlabelled images of validation and test sources stay in the pool."""
+
+
+def data_of_run(data: DataConfig, compat: CompatConfig, *, run: str) -> DataConfig:
+    """Return the data of one run: under `test_is_remainder` split anew for it, else as they are.
+
+    Args:
+        data: As configured.
+        compat: Switches.
+        run: Names the run, such as `ke/joint/seed_3`.
+    """
+    if not compat.test_is_remainder:
+        return data
+    return data.model_copy(update={"split": remainder_split(data.split, run=run)})

@@ -1,38 +1,41 @@
-"""Masks that a teacher learns from: the truth falsified, by draw; the same ones in every validation."""
+"""Masks that a teacher learns from: the truth falsified, by draw; the same ones in every judgement."""
 
 from __future__ import annotations
 
-from typing import Final, final
+from typing import final
 
 import numpy as np
-import torch
 from torch import Tensor
 
+from pkgs.data.config import FalsifyConfig
+from pkgs.data.falsify import draw_published, draw_sound, published, sound
 from pkgs.data.samples import Batch, Part
-from pkgs.data.transforms.config import CorruptionConfig
-from pkgs.data.transforms.corruption import Corruption, CorruptionDraws
+from pkgs.data.transforms.contract import Sides
+from pkgs.data.transforms.corruption import CorruptionDraws
+from pkgs.data.transforms.falsification import FalsifyDraws
 from pkgs.errormap.compat import CompatConfig
-from pkgs.errormap.loss import true_mask
 from pkgs.foundation.seeds import Purpose, derive
 
-SOUND: Final = CorruptionConfig(p=1.0, soft_p=0.5)
-PUBLISHED: Final = CorruptionConfig()
-"""Applied to 13 of 100 masks: most targets are exactly 0 (D2)."""
+MaskDraws = FalsifyDraws | CorruptionDraws
+"""Of the sound set or of the published one."""
 
 
-def draw_corruption(
-    seed: int, *, first: int, batch: int, side_px: int, compat: CompatConfig
-) -> CorruptionDraws:
-    """Return how the masks of the draws `first` .. `first + batch - 1` are falsified."""
-    config = PUBLISHED if compat.rare_corruption else SOUND
-    sides = (side_px, side_px)
-    return Corruption(config, "mask").draw(seed, Purpose.CORRUPT, first=first, batch=batch, sides=sides)
+def draw_corruption(seed: int, *, first: int, batch: int, sides: Sides, compat: CompatConfig) -> MaskDraws:
+    """Return how the masks of the draws `first` .. `first + batch - 1` are falsified.
+
+    Under `compat.rare_corruption` by the published set, 13 of 100: most targets are exactly 0 (D2).
+    """
+    cycle = compat.rng_cycle
+    if compat.rare_corruption:
+        return draw_published(seed, first=first, batch=batch, sides=sides, cycle=cycle)
+    return draw_sound(FalsifyConfig(), seed, first=first, batch=batch, sides=sides, cycle=cycle)
 
 
-def corrupted(samples: Batch, draws: CorruptionDraws) -> Tensor:
+def corrupted(samples: Batch, draws: MaskDraws) -> Tensor:
     """Return falsified masks [B, 1, H, W], float32 within [0, 1]; 0 where the label is ignored."""
-    true = true_mask(samples.label_BHW)[:, 0].to(torch.uint8)
-    return Corruption(PUBLISHED, "mask")({"mask": true}, draws)["mask"].unsqueeze(1)  # the draws say all
+    if isinstance(draws, CorruptionDraws):
+        return published(samples.label_BHW, draws).unsqueeze(1)
+    return sound(samples, draws).unsqueeze(1)
 
 
 @final
@@ -40,12 +43,12 @@ class FixedCorruption:
     """Falsified masks of parts: the same for an image in whichever batch of neighbours it comes.
 
     Args:
-        parts: Whose masks.
+        parts: Whose masks; opened with instances, else an image's foreground counts as one object.
         seed: The split's, so that all runs are judged on the same ones.
-        compat: Which set.
+        compat: Which set; left out where runs with and without a defect must be judged alike.
     """
 
-    def __init__(self, *parts: Part, seed: int, compat: CompatConfig) -> None:
+    def __init__(self, *parts: Part, seed: int, compat: CompatConfig = CompatConfig()) -> None:  # noqa: B008
         ids = [sample for part in parts for sample in part.ids]
         self.places = {sample: place for place, sample in enumerate(ids)}
         self.seed, self.compat = derive(seed, Purpose.CORRUPT, "judged") >> 1, compat
@@ -59,11 +62,8 @@ class FixedCorruption:
         places = np.array([self.places[sample] for sample in samples.ids])
         if bool((np.diff(places) != 1).any()):
             raise ValueError(f"Expected neighbours of a part in their order, got the places {places}.")
+        height, width = samples.label_BHW.shape[1:]
         draws = draw_corruption(
-            self.seed,
-            first=int(places[0]),
-            batch=len(places),
-            side_px=samples.label_BHW.shape[-1],
-            compat=self.compat,
+            self.seed, first=int(places[0]), batch=len(places), sides=(height, width), compat=self.compat
         )
         return corrupted(samples, draws)

@@ -1,7 +1,7 @@
 """Strict configuration: YAML in, frozen pydantic models out, unknown keys refused with the nearest name.
 
-The one module of the foundation that loads pydantic and PyYAML. At most one `extends`, `--set a.b=value`,
-`{seed}` and `{root}` in strings, and nothing cleverer.
+The one module of the foundation that loads pydantic and PyYAML. At most one `extends`, `--set a.b=value` or
+`--set @FILE`, `{seed}` and `{root}` in strings, and nothing cleverer.
 """
 
 from __future__ import annotations
@@ -78,7 +78,8 @@ def load_config(
     Args:
         section: The model of the whole file.
         path: A YAML file; its `extends:` is relative to its own folder.
-        overrides: `a.b=value` each, the value in YAML's spelling.
+        overrides: `a.b=value` each, the value in YAML's spelling, or `@FILE`, all settings of a YAML file; a
+            later one wins.
         variables: What `{name}` stands for in strings; only the names given here are replaced.
 
     Raises:
@@ -115,9 +116,13 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
 
 def _parse_override(override: str) -> dict[str, Any]:
+    if override.startswith("@"):
+        return _read_yaml(Path(override[1:]))
     name, equals, text = override.partition("=")
     if not equals or not name.strip():
-        raise ConfigError(f"--set {override!r}: expected name=value, for instance --set optimiser.lr=1e-3.")
+        raise ConfigError(
+            f"--set {override!r}: expected name=value or @FILE, for instance --set optimiser.lr=1e-3."
+        )
     value: Any = yaml.safe_load(text)
     for part in reversed(name.strip().split(".")):
         value = {part: value}

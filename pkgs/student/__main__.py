@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pkgs.data.inputs import Inputs, problems, problems_of_pool
 from pkgs.data.whole_folder import is_synthetic
 from pkgs.ensemble.columns import TEST_COLUMNS
+from pkgs.errormap.compat import data_of_run
 from pkgs.foundation.config import load_config
 from pkgs.foundation.files import write_whole
 from pkgs.student.config import StudentConfig
@@ -64,6 +65,8 @@ def main(argv: list[str]) -> int:
         )
     except ValueError as error:
         return program.refuse([str(error)])
+    data = data_of_run(config.data, config.compat, run=arguments.run_name)
+    config = config.model_copy(update={"data": data})
     faults = differences(arguments.folder, config) + _faults_of_inputs(arguments, config)
     if arguments.check:
         faults += (

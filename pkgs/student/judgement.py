@@ -81,13 +81,14 @@ def judge(  # noqa: PLR0913 - all by name
     if average is not None:
         with average.swapped_in():
             verdicts.append(verdict("ema"))
+    with_objects = replace(val, instances=test.instances)  # validation during the training asks for none
     names: tuple[Name, ...] = ("last", "best")
     for name in names:
         step = load_weights_of(folder.checkpoints, name, method.modules)
         method.settle(name, checkpoints=folder.checkpoints)
         if name == "last":
             _store(method, folder, config=config, test=test)
-        method.judge(Judged(name, step, val, test), folder=folder.predictions)
+        method.judge(Judged(name, step, with_objects, test), folder=folder.predictions)
         known = [each for each in verdicts if each.step == step]  # `best` is often `last` itself
         verdicts.append(replace(known[0], weights=name) if known else verdict(name, step))
     best = threshold.best_threshold(train)

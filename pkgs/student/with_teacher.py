@@ -124,8 +124,8 @@ class WithTeacher(StudentMethod[Shown]):
         return share
 
     def _other_masks(self, judged: Judged) -> dict[str, MaskOf]:
-        config, split = self.config, self.config.data.split
-        corrupted = FixedCorruption(judged.val, judged.test, seed=split.seed, compat=config.compat)
+        config = self.config
+        corrupted = FixedCorruption(judged.val, judged.test, seed=config.data.split.seed)
         baseline = baseline_of(config, device=self.ranks.device)
         if baseline is not None:
             return {"baseline": mask_of(baseline), "corrupted": corrupted}

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from pkgs.data.inputs import Inputs, find, problems
 from pkgs.data.whole_folder import is_synthetic
+from pkgs.errormap.compat import data_of_run
 from pkgs.foundation.config import load_config
 from pkgs.teacher.columns import TEST_COLUMNS, TRAIN_COLUMNS, VAL_COLUMNS
 from pkgs.teacher.config import PretrainingConfig
@@ -59,6 +60,8 @@ def main(argv: list[str]) -> int:
         )
     except ValueError as error:
         return program.refuse([str(error)])
+    data = data_of_run(config.data, config.compat, run=arguments.run_name)
+    config = config.model_copy(update={"data": data})
     faults = differences(arguments.folder, config)
     if arguments.check:
         faults += problems(config.data) + damaged_checkpoints(arguments.folder)
@@ -127,8 +130,9 @@ def _join(
         heart.say(f"Warning: {warning}")
     loader = _loader(train, arguments, config, ranks=ranks)
     method = Pretraining(
-        teacher, config, seed=arguments.seed, train=loader, val=val, ranks=ranks, check=check, say=heart.say
-    )
+        teacher, config, seed=arguments.seed, train=train, loader=loader, val=val, ranks=ranks, check=check,
+        say=heart.say,
+    )  # fmt: skip
     if config.training.deterministic and ranks.device.type == "cuda":
         for layer in cannot_obey(method.modules):
             heart.say(f"Warning: training.deterministic: {layer} has no exact backward on CUDA.")
@@ -163,16 +167,18 @@ def _load(
     """Return the data and train, val and test; of these one batch each in a short training."""
     import numpy as np  # noqa: PLC0415
 
-    from pkgs.data.samples import Part, open_images  # noqa: PLC0415 - torch
+    from pkgs.data.samples import Part, open_images, open_instances  # noqa: PLC0415 - torch
 
     with ranks.first_goes_first():  # it may write the split file, and makes the cache
         inputs = find(config.data, tick=check)
-        cache = open_images(
-            inputs.samples, reader=inputs.reader, config=config.data, device=ranks.device, tick=check
+        images, instances = (
+            opened(inputs.samples, reader=inputs.reader, config=config.data, device=ranks.device, tick=check)
+            for opened in (open_images, open_instances)
         )
     for warning in inputs.warnings:
         heart.say(f"Warning: {warning}")
-    parts = [Part(cache, np.array(inputs.numbers(name))) for name in ("train", "val", "test")]
+    names = ("train", "val", "test")
+    parts = [Part(images, np.array(inputs.numbers(name)), instances) for name in names]
     if config.training.short_training:
         parts = [part.between(range(config.training.batch_samples)) for part in parts]
     return inputs, parts

@@ -41,12 +41,12 @@ def judge(method: Pretraining, checkpoints: Path, *, test: Part, average: Ema | 
     Args:
         method: Whose teacher takes up one set of weights after the other.
         checkpoints: Holds `last` and `best`.
-        test: Images of unseen sources.
+        test: Images of unseen sources, with their instances.
         average: The moving average of the weights, if there is one.
     """
     config = method.config
     seed = config.data.split.seed
-    masks = FixedCorruption(method.val, test, seed=seed, compat=config.compat)
+    masks = FixedCorruption(method.val, test, seed=seed)  # sound ones: all are judged alike
 
     def scored(weights: str, step: int | None) -> Verdict:
         errors = prediction.judge_teacher(

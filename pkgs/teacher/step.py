@@ -17,8 +17,7 @@ from pkgs.data.cache.loader import Loader
 from pkgs.data.samples import Batch, Part
 from pkgs.data.transforms.augmentation import AugmentationDraws
 from pkgs.data.transforms.contract import dump
-from pkgs.data.transforms.corruption import CorruptionDraws
-from pkgs.errormap.corruption import FixedCorruption, corrupted, draw_corruption
+from pkgs.errormap.corruption import FixedCorruption, MaskDraws, corrupted, draw_corruption
 from pkgs.errormap.loss import MixedLoss, MixedSums
 from pkgs.models.error_teacher import ErrorTeacher
 from pkgs.teacher import validation
@@ -36,7 +35,7 @@ class Shown:
 
     samples: Batch
     mask_B1HW: Tensor | None = None
-    changes: tuple[AugmentationDraws, CorruptionDraws] | None = None
+    changes: tuple[AugmentationDraws, MaskDraws] | None = None
 
 
 @final
@@ -49,14 +48,16 @@ class Pretraining:
         config: PretrainingConfig,
         *,
         seed: int,
-        train: Loader,
+        train: Part,
+        loader: Loader,
         val: Part,
         ranks: Ranks,
         check: Callable[[], None],
         say: Callable[[str], None],
     ) -> None:
         self.teacher, self.config, self.seed = teacher, config, seed
-        self.train, self.val, self.ranks, self.check = train, val, ranks, check
+        self.train, self.loader, self.val = train, loader, val
+        self.ranks, self.check = ranks, check
         self.val_masks = FixedCorruption(val, seed=config.data.split.seed, compat=config.compat)
         self.mixed = _placed(teacher, config, ranks=ranks, say=say)
 
@@ -71,19 +72,20 @@ class Pretraining:
 
     @property
     def samples(self) -> int:
-        return self.train.samples
+        return self.loader.samples
 
     def fetch(self, draws: range, /) -> Shown:
-        fetched = self.train.fetch(draws)
-        return Shown(Batch(fetched.arrays["image"], fetched.arrays["label"], fetched.ids))
+        return Shown(self.train.fetched(self.loader.fetch(draws)))
 
     def prepare(self, batch: Shown, /, *, draws: range) -> Shown:
-        first, count, config = draws.start, len(draws), self.config
-        moves = draw(config.augment, self.seed, first=first, batch=count)
-        falsified = draw_corruption(
-            self.seed, first=first, batch=count, side_px=config.data.size_px, compat=config.compat
-        )
-        samples = augment(batch.samples.to(self.ranks.device), moves)
+        first, count, compat = draws.start, len(draws), self.config.compat
+        moves = draw(
+            self.config.augment, self.seed, first=first, batch=count,
+            reference=compat.reference_augment, cycle=compat.rng_cycle,
+        )  # fmt: skip
+        samples = augment(batch.samples.to(self.ranks.device), moves, reference=compat.reference_augment)
+        height, width = samples.label_BHW.shape[1:]
+        falsified = draw_corruption(self.seed, first=first, batch=count, sides=(height, width), compat=compat)
         return Shown(samples, corrupted(samples, falsified), (moves, falsified))
 
     def loss(self, batch: Shown) -> StepLoss:

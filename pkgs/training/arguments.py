@@ -33,6 +33,11 @@ class Arguments:
         return {"seed": str(self.seed), "root": self.root}
 
     @property
+    def run_name(self) -> str:
+        """What tells this run from others, wherever their folders lie: `ke/joint/seed_3`."""
+        return "/".join(self.folder.path.resolve().parts[-3:])
+
+    @property
     def words(self) -> list[str]:
         """The command line that means the same without the queue's environment."""
         return [
@@ -66,7 +71,11 @@ def parse(argv: Sequence[str], environment: Mapping[str, str], *, module: str, p
     )
     parser.add_argument("--run-dir", type=Path, help="QUEUE_RUN_DIR, else below logs_and_checkpoints")
     parser.add_argument(
-        "--set", action="append", default=[], metavar="a.b=VALUE", help="override one setting"
+        "--set",
+        action="append",
+        default=[],
+        metavar="a.b=VALUE",
+        help="override one setting, or with @FILE those of a file",
     )
     parser.add_argument("--device", choices=DEVICES, default="auto")
     parser.add_argument(

@@ -28,7 +28,7 @@ def samples(count: int = 200) -> Batch:
 
 def share_untouched(compat: CompatConfig) -> float:
     batch = samples()
-    draws = draw_corruption(3, first=0, batch=200, side_px=SIDE, compat=compat)
+    draws = draw_corruption(3, first=0, batch=200, sides=(SIDE, SIDE), compat=compat)
     mask = corrupted(batch, draws)
     seen = (batch.label_BHW != IGNORE).unsqueeze(1)
     same = ((mask == true_mask(batch.label_BHW)) | ~seen).flatten(1).all(dim=1)
@@ -43,16 +43,16 @@ def test_nearly_every_mask_is_changed_and_under_the_switch_hardly_any() -> None:
 
 def test_masks_are_shares_and_some_are_soft_only_in_the_sound_form() -> None:
     for compat, soft in ((CompatConfig(), True), (CompatConfig(rare_corruption=True), False)):
-        mask = corrupted(samples(), draw_corruption(3, first=0, batch=200, side_px=SIDE, compat=compat))
+        mask = corrupted(samples(), draw_corruption(3, first=0, batch=200, sides=(SIDE, SIDE), compat=compat))
         assert (mask.min() >= 0, mask.max() <= 1, mask.dtype) == (True, True, torch.float32)
         assert bool(((mask > 0) & (mask < 1)).any()) is soft
 
 
 def test_a_draw_does_not_depend_on_its_batch() -> None:
     batch, sound = samples(8), CompatConfig()
-    whole = corrupted(batch, draw_corruption(3, first=0, batch=8, side_px=SIDE, compat=sound))
+    whole = corrupted(batch, draw_corruption(3, first=0, batch=8, sides=(SIDE, SIDE), compat=sound))
     tail = Batch(batch.image_B1HW[5:], batch.label_BHW[5:], batch.ids[5:])
-    part = corrupted(tail, draw_corruption(3, first=5, batch=3, side_px=SIDE, compat=sound))
+    part = corrupted(tail, draw_corruption(3, first=5, batch=3, sides=(SIDE, SIDE), compat=sound))
     assert torch.equal(whole[5:], part)
 
 

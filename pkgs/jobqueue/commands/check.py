@@ -101,7 +101,7 @@ def _missing_files(job: Job, *, made: set[str]) -> Iterator[str]:
     for word in _words(job.command):
         if "{" in word or "$" in word or "*" in word or word in made:
             continue
-        path = Path(word)
+        path = Path(word.removeprefix("@"))  # `--set @FILE`
         if path.suffix in (".py", ".sh", ".yaml", ".yml") and not path.exists():
             yield (
                 f"column 'command': {word!r} is not a file, seen from {Path.cwd()}. Correct the path, or "
