@@ -53,6 +53,7 @@ def check(
     for name, row_problems in found.problems.items():
         problems += [f"{jobs.name}, line {lines[name]}, {problem}" for problem in row_problems]
     made = {word for job in valid.values() for word in _outputs(job)}
+    made |= {f"{root.resolve() / after.job}/" for job in valid.values() for after in job.after}
     complete_jobs = []
     for job in valid.values():
         missing = list(_missing_files(job, made=made))
@@ -100,7 +101,7 @@ def _missing_files(job: Job, *, made: set[str]) -> Iterator[str]:
 
 
 def _will_be_made(answer: str, made: set[str]) -> bool:
-    """Tell whether a program misses only what another row says it will write (`--out`)."""
+    """Tell whether a program misses only what another row will write: its `--out`, or its run folders."""
     return any(place in answer and not Path(place).exists() for place in made)
 
 
