@@ -123,7 +123,13 @@ def _parse_override(override: str) -> dict[str, Any]:
         raise ConfigError(
             f"--set {override!r}: expected name=value or @FILE, for instance --set optimiser.lr=1e-3."
         )
-    value: Any = yaml.safe_load(text)
+    try:
+        value: Any = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ConfigError(
+            f"--set {override!r}: the value is not YAML; quote text that begins with a brace or bracket: "
+            f"--set '{name}=\"{text}\"'."
+        ) from None
     for part in reversed(name.strip().split(".")):
         value = {part: value}
     return value  # type: ignore[no-any-return]

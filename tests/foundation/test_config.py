@@ -56,6 +56,20 @@ def test_overrides_come_last_and_1e_4_is_a_number(tmp_path: Path) -> None:
     assert load_config(Whole, path, overrides=["optimiser.lr=1e-4"]).optimiser.lr == 1e-4
 
 
+def test_a_file_laid_over_it_changes_what_it_names_alone(tmp_path: Path) -> None:
+    path = write(tmp_path, "c.yaml", "name: c\noptimiser: {lr: 0.1}\n")
+    over = write(tmp_path, "over.yaml", "optimiser: {lr: 0.2}\n")
+    config = load_config(Whole, path, overrides=[f"@{over}"])
+    assert (config.name, config.optimiser.lr) == ("c", 0.2)
+    assert load_config(Whole, path, overrides=[f"@{over}", "optimiser.lr=0.3"]).optimiser.lr == 0.3
+
+
+def test_a_value_that_is_no_yaml_is_refused_with_the_way_to_quote_it(tmp_path: Path) -> None:
+    path = write(tmp_path, "c.yaml", "name: c\n")
+    with pytest.raises(ConfigError, match=r"is not YAML; quote text .*name=\"\{root\}/a\""):
+        load_config(Whole, path, overrides=["name={root}/a"])
+
+
 def test_only_the_given_variables_are_filled_in(tmp_path: Path) -> None:
     path = write(tmp_path, "c.yaml", "name: 'x/{seed}/{other}'\n")
     assert load_config(Whole, path, variables={"seed": "3"}).name == "x/3/{other}"

@@ -242,6 +242,21 @@ def test_check_names_every_problem_at_once_as_json(here: Queue, capsys: pytest.C
     assert any("'none'" in problem for problem in facts["problems"])
 
 
+@pytest.mark.parametrize(("after", "code"), [("s/old", exit_codes.OK), ("", exit_codes.USAGE)])
+def test_check_takes_run_folders_of_rows_under_after_for_granted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: str, code: int
+) -> None:
+    (tmp_path / "pkgs").mkdir()
+    needs = tmp_path / "root" / "s" / "old" / "seed_3"
+    (tmp_path / "pkgs" / "needs.py").write_text(f"raise SystemExit('{needs}: has no checkpoint')\n")
+    jobs, command = tmp_path / "Jobs.csv", "python -m pkgs.needs --config @c.yaml"
+    (tmp_path / "c.yaml").write_text("")
+    jobs.write_text(f"id,command,after\ns/old,true,\ns/new,{command},{after}\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", "")
+    assert main(["check", "--jobs", str(jobs), "--root", "root"]) == code
+
+
 def test_check_fix_adds_the_columns_and_ids_that_are_missing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

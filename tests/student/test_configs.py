@@ -10,7 +10,7 @@ from pkgs.foundation.config import load_config
 from pkgs.student.config import StudentConfig
 
 KE = Path(__file__).parents[2] / "configs" / "ke"
-OTHERS = ("teacher_pretrained", "report")  # of pkgs.teacher and pkgs.reports
+OTHERS = ("teacher_pretrained", "report", "compat")  # of others, and no condition
 SHIPPED = sorted(
     path for path in KE.rglob("*.yaml") if path.parent.name != "presets" and path.stem not in OTHERS
 )
