@@ -35,7 +35,7 @@ def test_check_misses_nothing_that_an_earlier_row_does_not_make(table: str, tmp_
 def test_plan_finds_a_place_for_every_run_on_eight_gpus(table: str, tmp_path: Path) -> None:
     done = manager("plan", "--jobs", table, "--root", str(tmp_path / "runs"), "--gpus", "sim:8x80G")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "ke/report" in done.stdout
+    assert "/report  a CPU slot" in done.stdout
     assert "refused" not in done.stdout
 
 
