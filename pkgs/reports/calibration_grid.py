@@ -56,6 +56,8 @@ def draw_calibration(study: Study, tables: StudyTables, *, weights: str, synthet
     shown = [condition for condition, seeds in found.items() if seeds]
     pages = in_pages(shown, per_page=CONDITIONS_PER_FIGURE)
     seeds = [seed for seed in study.seeds if any(seed in by_seed for by_seed in found.values())]
+    if len(seeds) > 1:  # a run without a seed stands in its average
+        seeds = [seed for seed in seeds if seed is not None]
     return [
         _figure(
             {condition: found[condition] for condition in page},

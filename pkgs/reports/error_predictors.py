@@ -68,8 +68,8 @@ class PredictorTest:
         if self.interval is None:
             return f"{ranks}; AURC cannot be compared: two sources and two seeds are needed{without}"
         aurc = (
-            f"AURC of {asked.combined} less {asked.beats} {number(self.aurc_difference, 5, signed=True)} "
-            f"({span(self.interval, 5, signed=True)}; {self.sources} sources and seeds drawn anew)"
+            f"AURC of {asked.combined} less {asked.beats} {number(self.aurc_difference, 7, signed=True)} "
+            f"({span(self.interval, 7, signed=True)}; {self.sources} sources and seeds drawn anew)"
         )
         return f"{ranks}; {aurc}{without}"
 

@@ -106,7 +106,8 @@ def _not_finite(study: Study, metrics: Sequence[Metric]) -> Iterator[Problem]:
     for run in study.runs:
         if run.results.train.diverged("loss") and run.ending.state is not State.DIVERGED:
             yield Problem(Kind.DIVERGED, f"{run.name}: the last training loss is not finite.")
-        for weights in ("last", "best"):
+        trained = run.results.train.steps.size > 0  # a mean of finished members has no best step
+        for weights in ("last", "best") if trained else ("last",):
             row = run.results.tests.get((weights, POOLED), {})
             measured = [metric for metric in metrics if metric.name in row]
             bad = [metric.label for metric in measured if not math.isfinite(row[metric.name])]

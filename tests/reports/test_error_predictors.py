@@ -42,7 +42,7 @@ def test_the_sentence_names_both_numbers_and_the_seeds_that_lack_them(tmp_path: 
     write_run(tmp_path, "made/joint", seed=13)
     assert examined(tmp_path).sentence().replace("\N{MINUS SIGN}", "-") == (
         "joint, 2 seeds: Spearman per image of teacher .700 (.600 to .800; asked are .50 or more); AURC of "
-        "combined less own_confidence -.00200 (-.00200 to -.00200; 4 sources and seeds drawn anew); "
+        "combined less own_confidence -.0020000 (-.0020000 to -.0020000; 4 sources and seeds drawn anew); "
         "without seed 13"
     )
 
