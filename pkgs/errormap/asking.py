@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pkgs.data.items import IGNORE
 from pkgs.data.samples import Batch, Part
+from pkgs.ensemble.evaluation import judging
 from pkgs.errormap.compat import CompatConfig
 from pkgs.errormap.loss import seen_of
 from pkgs.losses.error_map import LARGEST, error_share
@@ -76,15 +75,3 @@ def predicted_logit(prediction: ErrorPrediction, *, compat: CompatConfig) -> Ten
         return prediction.logits_B1HW.float()
     share_B = (prediction.image_logits_B.float() / LARGEST).clamp(EDGE, 1 - EDGE)
     return share_B.logit().view(-1, 1, 1, 1).expand_as(prediction.logits_B1HW)
-
-
-@contextmanager
-def judging(network: nn.Module) -> Iterator[None]:
-    """Evaluate without gradients, and leave the network in the mode in which it was."""
-    was_training = network.training
-    network.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        network.train(was_training)

@@ -31,7 +31,7 @@ from pkgs.training.tables import Table, render
 if TYPE_CHECKING:
     from pkgs.data.cache.loader import Loader
     from pkgs.data.samples import Part
-    from pkgs.student.common import StudentMethod
+    from pkgs.student.method import StudentMethod
     from pkgs.training.ema import Ema
     from pkgs.training.loop import Loop
     from pkgs.training.ranks import Ranks
@@ -127,7 +127,7 @@ def _join(
     from pkgs.foundation.seeds import Purpose, derive  # noqa: PLC0415
     from pkgs.models.catalog import build_student  # noqa: PLC0415
     from pkgs.student.catalog import METHODS  # noqa: PLC0415
-    from pkgs.student.common import Common  # noqa: PLC0415
+    from pkgs.student.method import Common  # noqa: PLC0415
     from pkgs.training import run_record  # noqa: PLC0415
     from pkgs.training.ema import Ema  # noqa: PLC0415
     from pkgs.training.loop import Loop  # noqa: PLC0415

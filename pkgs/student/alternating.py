@@ -11,8 +11,8 @@ from typing import final
 import torch
 from torch import Tensor
 
-from pkgs.student.common import Common
 from pkgs.student.expansion import Pair, WithPool, labelled_loss, pool_loss, unanchored_loss
+from pkgs.student.method import Common
 from pkgs.student.pool_step import PoolSums, without_gradient
 from pkgs.training.method import StepLoss
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from pkgs.student import alternating, expansion, joint, split, step
-from pkgs.student.common import Common, StudentMethod
+from pkgs.student.method import Common, StudentMethod
 
 METHODS: Final[Mapping[str, Callable[[Common], StudentMethod[Any]]]] = {
     "supervised": step.build,

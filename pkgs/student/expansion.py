@@ -19,8 +19,8 @@ from pkgs.data.samples import Batch
 from pkgs.ensemble.columns import TRAIN_COLUMNS, VAL_COLUMNS
 from pkgs.losses.loss_sum import LossSum
 from pkgs.student import monitor
-from pkgs.student.common import Common, StudentMethod
 from pkgs.student.expansion_config import ExpansionConfig
+from pkgs.student.method import Common, StudentMethod
 from pkgs.student.pool_step import PoolSums, ramp, without_gradient
 from pkgs.student.step import Shown, Student
 from pkgs.student.unlabelled import ShownImages, Unlabelled, evidence_of

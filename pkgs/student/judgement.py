@@ -10,8 +10,8 @@ from pkgs.data.samples import Part
 from pkgs.ensemble import evaluation, threshold
 from pkgs.ensemble.evaluation import PerSourceWhole
 from pkgs.foundation.run_folder import RunFolder
-from pkgs.student.common import Judged, StudentMethod
 from pkgs.student.config import StudentConfig
+from pkgs.student.method import Judged, StudentMethod
 from pkgs.training.checkpoint_folder import Name
 from pkgs.training.checkpoints import load_weights_of
 from pkgs.training.ema import Ema

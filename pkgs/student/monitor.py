@@ -20,7 +20,7 @@ from pkgs.data.draws import order
 from pkgs.data.pool import Pool
 from pkgs.data.samples import Part
 from pkgs.ensemble.committee import Committee
-from pkgs.errormap.asking import judging
+from pkgs.ensemble.evaluation import judging
 from pkgs.errormap.compat import CompatConfig
 from pkgs.errormap.loss import shown_mask
 from pkgs.foundation.files import write_json

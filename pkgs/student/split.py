@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from pkgs.errormap.loss import MixedLoss, MixedSums, shown_mask
-from pkgs.student.common import Common
+from pkgs.student.method import Common
 from pkgs.student.step import Shown
 from pkgs.student.with_teacher import WithTeacher
 from pkgs.training.method import StepLoss, TrainedPart

@@ -22,7 +22,7 @@ from pkgs.data.transforms.corruption import CorruptionDraws
 from pkgs.ensemble.evaluation import PerSource, evaluate
 from pkgs.losses.segmentation import bce_sum
 from pkgs.models.output import LogitsOnly
-from pkgs.student.common import Common, StudentMethod
+from pkgs.student.method import Common, StudentMethod
 from pkgs.training.feed import pieces
 from pkgs.training.method import StepLoss, TrainedPart
 from pkgs.training.metrics import PixelSums, merged

@@ -26,7 +26,7 @@ from pkgs.foundation.seeds import Purpose
 from pkgs.models.error_teacher import ErrorPrediction
 from pkgs.models.output import LogitsOnly
 from pkgs.models.weight_file import read_weights
-from pkgs.student.common import Common
+from pkgs.student.method import Common
 from pkgs.student.monitor import Monitor, Watched
 from pkgs.student.pool_step import PoolStep, UnanchoredStep, opinion
 from pkgs.training.checkpoints import load_weights

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from pkgs.data.samples import Batch
 from pkgs.ensemble.columns import TRAIN_COLUMNS
-from pkgs.errormap.asking import MaskOf, judging
+from pkgs.ensemble.evaluation import judging
+from pkgs.errormap.asking import MaskOf
 from pkgs.errormap.corruption import FixedCorruption
 from pkgs.errormap.frozen import load_teacher_weights
 from pkgs.errormap.loss import MixedLoss
@@ -26,8 +27,8 @@ from pkgs.models.catalog import build_student
 from pkgs.models.error_teacher import ErrorTeacher, build_error_teacher
 from pkgs.models.output import LogitsOnly
 from pkgs.models.weight_file import read_weights
-from pkgs.student.common import Common, Judged, StudentMethod
 from pkgs.student.config import StudentConfig
+from pkgs.student.method import Common, Judged, StudentMethod
 from pkgs.student.step import Shown, Student
 from pkgs.training.checkpoint_folder import Name
 from pkgs.training.checkpoints import load_weights, replace_weights

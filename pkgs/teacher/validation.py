@@ -14,7 +14,8 @@ from torch import Tensor
 
 from pkgs.data.items import IGNORE
 from pkgs.data.samples import Part
-from pkgs.errormap.asking import MaskOf, judging, predicted_logit
+from pkgs.ensemble.evaluation import judging
+from pkgs.errormap.asking import MaskOf, predicted_logit
 from pkgs.errormap.compat import CompatConfig
 from pkgs.errormap.config import TeacherLossConfig
 from pkgs.errormap.loss import TeacherLoss, seen_of, true_mask
