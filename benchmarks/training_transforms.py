@@ -6,6 +6,10 @@ and their labels (nearest), from a batch in memory to a batch in memory.
 Each side runs on the number of threads that suits it best, 1 or all that torch may use, tried before the
 repeats: peers with many small operations lose more to waiting threads than they gain, and that must not
 flatter us. The note says which, and the CPU time of a batch, which other work on the machine moves less.
+
+Sides take turns, each for the same time: the rate is that of batch after batch, as it is for whoever prepares
+them in a process of their own. torch's threads still spin on their cores for some milliseconds when a side
+is done, so the next one waits until they sleep.
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
-from time import perf_counter, process_time
+from time import perf_counter, process_time, sleep
 from typing import Any
 
 import torch
@@ -29,6 +33,13 @@ from pkgs.foundation.seeds import Purpose
 
 ROTATION_DEG, SCALE, SHEAR_DEG, FLIP = 180.0, (0.8, 1.2), 5.0, 0.5
 KINDS: Mapping[str, Kind] = {"image": "image", "label": "label"}
+
+TURN_S = 0.5
+"""How long a side works at a time, and at least one batch."""
+SETTLE_S = 0.05
+"""Until the threads of the side before sleep: they spin for 4 to 8 ms."""
+CLEARLY = 1.1
+"""How many times as fast all threads must be to be taken: where they gain less, the choice is chance."""
 
 Batch = dict[str, Tensor]
 Change = Callable[[Batch], Any]
@@ -46,9 +57,9 @@ class Contest:
 
 
 def measure(*, repeats: int, quick: bool) -> list[Measured]:
-    """Time both sides alternately, one figure (samples/s) per repeat, each over several batches."""
-    batches = 1 if quick else 5
-    return [_measured(contest, repeats=repeats, batches=batches) for contest in contests(quick=quick)]
+    """Time both sides alternately, one figure (samples/s) per repeat."""
+    turn_s = 0.01 if quick else TURN_S
+    return [_measured(contest, repeats=repeats, turn_s=turn_s) for contest in contests(quick=quick)]
 
 
 def contests(*, quick: bool) -> list[Contest]:
@@ -140,30 +151,34 @@ class Timed:
     """Of all threads, per batch."""
 
 
-def timed(change: Change, batch: Batch, *, batches: int, threads: int) -> Timed:
-    """Time some batches on a number of torch's threads, which is the same afterwards as before."""
-    before = torch.get_num_threads()
+def timed(change: Change, batch: Batch, *, turn_s: float, threads: int) -> Timed:
+    """Time batch after batch on a number of torch's threads, which is put back."""
+    before, batches = torch.get_num_threads(), 0
     torch.set_num_threads(threads)
+    sleep(SETTLE_S)
     try:
+        change(batch)  # not timed
         started, started_cpu = perf_counter(), process_time()
-        for _ in range(batches):
+        while not batches or perf_counter() - started < turn_s:
             change(batch)
+            batches += 1
         wall_s, cpu_s = perf_counter() - started, process_time() - started_cpu
     finally:
         torch.set_num_threads(before)
     return Timed(batches * len(batch["image"]) / wall_s, 1e3 * cpu_s / batches)
 
 
-def best_threads(change: Change, batch: Batch) -> int:
-    """Return the number of threads, 1 or all, on which the fastest of three batches is faster."""
-    fastest = {
-        threads: max(timed(change, batch, batches=1, threads=threads).samples_per_s for _ in range(3))
-        for threads in sorted({1, torch.get_num_threads()})
-    }
-    return max(fastest, key=fastest.__getitem__)
+def best_threads(change: Change, batch: Batch, *, turn_s: float) -> int:
+    """Return all threads if they are clearly faster than one, by the better of two turns, else 1."""
+    every = torch.get_num_threads()
+    rates = {1: 0.0, every: 0.0}
+    for threads in 2 * list(rates):
+        found = timed(change, batch, turn_s=turn_s, threads=threads)
+        rates[threads] = max(rates[threads], found.samples_per_s)
+    return every if rates[every] > CLEARLY * rates[1] else 1
 
 
-def _measured(contest: Contest, *, repeats: int, batches: int) -> Measured:
+def _measured(contest: Contest, *, repeats: int, turn_s: float) -> Measured:
     batch, dimensions = batch_of(contest.shape), len(contest.shape) - 2
     sides, note = [our_change(dimensions)], ""
     try:
@@ -172,10 +187,10 @@ def _measured(contest: Contest, *, repeats: int, batches: int) -> Measured:
         note = f"absent: {error.name}"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a peer's own
-        threads = [best_threads(side, batch) for side in sides]
+        threads = [best_threads(side, batch, turn_s=turn_s) for side in sides]
         found = [
             [
-                timed(side, batch, batches=batches, threads=many)
+                timed(side, batch, turn_s=turn_s, threads=many)
                 for side, many in zip(sides, threads, strict=True)
             ]
             for _ in range(repeats)

@@ -35,19 +35,21 @@ def test_an_absent_peer_leaves_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (row.peer, row.speed_up(), row.note) == ((), None, "absent: kornia")
 
 
-@pytest.mark.parametrize(("rates", "best"), [({1: 5.0, 2: 3.0}, 1), ({1: 5.0, 2: 8.0}, 2)])
+@pytest.mark.parametrize(
+    ("rates", "best"), [({1: 5.0, 2: 3.0}, 1), ({1: 5.0, 2: 5.2}, 1), ({1: 5.0, 2: 8.0}, 2)]
+)
 def test_each_side_runs_on_the_threads_that_suit_it(
     rates: dict[int, float], best: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     monkeypatch.setattr(room, "timed", lambda *_, threads, **__: room.Timed(rates[threads], cpu_ms=1.0))
-    assert room.best_threads(lambda _: None, {}) == best
+    assert room.best_threads(lambda _: None, {}, turn_s=0.0) == best
 
 
 def test_a_side_runs_on_the_threads_asked_for_and_leaves_torch_as_it_was() -> None:
     before, seen = torch.get_num_threads(), []
     room.timed(
-        lambda _: seen.append(torch.get_num_threads()), room.batch_of((2, 1, 8, 8)), batches=2, threads=3
+        lambda _: seen.append(torch.get_num_threads()), room.batch_of((2, 1, 8, 8)), turn_s=0.0, threads=3
     )
     assert (seen, torch.get_num_threads()) == ([3, 3], before)
 

@@ -21,21 +21,36 @@ NEAR = 2**19
 """Bytes that the second-level cache holds along with all else."""
 LINE = 64
 """Bytes that memory hands over at once."""
+TOGETHER = 4
+"""Columns whose pixels are read in one step; buffers of a row are as long as a multiple of it."""
 
 
 @intrinsic
-def pair(context, values, index):
-    """Read `values[index]` and its right neighbour at once, as the bits of an int64."""
+def take_some(context, plane, at, first, pixels):
+    """Read from float32 `plane` the two pixels at each of the next `TOGETHER` numbers, as int64 each.
+
+    One 8-byte word for two pixels and one vector for all, for the writing of each by itself took longest.
+    """
     del context
 
     def generate(context, builder, signature, arguments):
-        array = context.make_array(signature.args[0])(context, builder, arguments[0])
-        place = builder.gep(array.data, [builder.zext(arguments[1], ir.IntType(64))])
-        both = builder.load(builder.bitcast(place, ir.IntType(64).as_pointer()))
-        both.align = 4
-        return both
+        plane, at, pixels = (
+            context.make_array(signature.args[place])(context, builder, arguments[place]).data
+            for place in (0, 1, 3)
+        )
+        number, word = ir.IntType(32), ir.IntType(64)
+        words = ir.Constant(ir.VectorType(word, TOGETHER), ir.Undefined)
+        for one in range(TOGETHER):
+            column = builder.add(arguments[2], ir.Constant(arguments[2].type, one))
+            pixel = builder.gep(plane, [builder.zext(builder.load(builder.gep(at, [column])), word)])
+            both = builder.load(builder.bitcast(pixel, word.as_pointer()))
+            both.align = 4
+            words = builder.insert_element(words, both, ir.Constant(number, one))
+        place = builder.bitcast(builder.gep(pixels, [arguments[2]]), words.type.as_pointer())
+        builder.store(words, place).align = 8
+        return context.get_dummy_value()
 
-    return types.int64(values, index), generate
+    return types.void(plane, at, first, pixels), generate
 
 
 @register_jitable
@@ -75,7 +90,7 @@ def fold(x, side, even):
 def mirrored_cells(x, y, at, height, width, stride):
     """Mirror places at the edges; split them into the number of the cell's first pixel and fractions."""
     right, low = np.int32(max(width - 2, 0)), np.int32(max(height - 2, 0))
-    for c in range(len(at)):
+    for c in range(len(x)):
         p, q = mirrored(x[c], np.float32(width)), mirrored(y[c], np.float32(height))
         i, j = min(np.int32(p), right), min(np.int32(q), low)
         x[c], y[c], at[c] = p - np.float32(i), q - np.float32(j), j * np.int32(stride) + i
@@ -94,7 +109,7 @@ def mirrored(p, side):
 def clipped_cells(x, y, cell_x, cell_y, at, height, width, stride):
     """Split places into cell, -1 .. side, and fraction; likewise the number of a first pixel that exists."""
     right, low, zero = np.int32(width - 2), np.int32(height - 2), np.int32(0)
-    for c in range(len(at)):
+    for c in range(len(x)):
         p, q = clipped(x[c], np.float32(width)), clipped(y[c], np.float32(height))
         i, j = np.int32(np.floor(p)), np.int32(np.floor(q))
         x[c], y[c], cell_x[c], cell_y[c] = p - np.float32(i), q - np.float32(j), i, j
@@ -109,12 +124,10 @@ def clipped(p, side):
 
 
 @register_jitable
-def take(plane, at, step, above, below):
-    """Read the two pixels at each number, and the two `step` further."""
-    for c in range(len(at)):
-        i = np.uint32(at[c])
-        above[c] = pair(plane, i)
-        below[c] = pair(plane, np.uint32(i + step))
+def take(plane, at, pixels):
+    """Read the two pixels at each number."""
+    for first in range(0, len(at), TOGETHER):
+        take_some(plane, at, first, pixels)
 
 
 @register_jitable
@@ -163,56 +176,11 @@ def touch(planes):
     return total
 
 
-@Compiled
-def linear(source, sides, matrix, offsets, bent, which, reflect, outside, target, start, stop):
-    """Fill rows `start` .. `stop - 1`, counted through the samples `which`, of [B, C, rows, columns].
-
-    source: [B, C, pixels], float32, of at least 2 x 2 pixels; `sides`: height and width, and pixels per row.
-    """
-    height, width, stride = sides
-    channels, rows, columns = target.shape[1:]
-    numbers, cells = np.zeros((2, columns), np.float32), np.zeros((3, columns), np.int32)
-    pixels = np.zeros((2, columns), np.int64)
-    x, y = numbers[0], numbers[1]
-    cell_x, cell_y, at = cells[0], cells[1], cells[2]
-    above, below = pixels[0].view(np.float32), pixels[1].view(np.float32)
-    touched = np.uint8(0)
-    for number in range(start, stop):
-        sample, row = which[number // rows], number % rows
-        if number == start or row == 0:
-            touched |= touch(source[sample])
-        even = places(matrix[sample], offsets, sample, bent[sample], row, x, y)
-        if reflect:
-            fold(x, width, even)
-            fold(y, height, even)
-            mirrored_cells(x, y, at, height, width, stride)
-        else:
-            clipped_cells(x, y, cell_x, cell_y, at, height, width, stride)
-        for channel in range(channels):
-            take(source[sample, channel], at, np.uint32(stride), pixels[0], pixels[1])
-            if reflect:
-                blend(above, below, x, y, target[sample, channel, row])
-            else:
-                blend_into(
-                    above,
-                    below,
-                    x,
-                    y,
-                    target[sample, channel, row],
-                    cell_x,
-                    cell_y,
-                    width - 1,
-                    height - 1,
-                    outside,
-                )
-    return touched
-
-
 @register_jitable
 def number_inside(x, y, at, height, width):
     """Write the number of the pixel in which each place lies, -1 outside."""
     zero, right, low, wide = np.float32(0), np.float32(width), np.float32(height), np.int32(width)
-    for c in range(len(at)):
+    for c in range(len(x)):
         inside = (x[c] >= zero) & (x[c] < right) & (y[c] >= zero) & (y[c] < low)
         at[c] = np.int32(y[c]) * wide + np.int32(x[c]) if inside else np.int32(-1)
 
@@ -224,21 +192,60 @@ def pick(plane, at, outside, out):
 
 
 @Compiled
-def nearest(source, sides, matrix, offsets, bent, which, outside, target, start, stop):
-    """Fill rows `start` .. `stop - 1`, counted through the samples `which`, of [B, rows, columns].
+def warp(
+    images,
+    labels,
+    sides,
+    matrix,
+    offsets,
+    bent,
+    which,
+    reflect,
+    outside,
+    outside_label,
+    new_images,
+    new_labels,
+    start,
+    stop,
+):
+    """Fill rows `start` .. `stop - 1`, counted through the samples `which`, of images and their labels.
 
-    source: [B, pixels] of any whole type, which is the target's and that of `outside`.
+    images: [B, C, pixels], float32, of at least 2 x 2 pixels, or no channel.
+    sides: height and width, and pixels from row to row.
+    labels: [B, pixels] of any whole type, which is that of `outside_label`, or no sample.
+    new_images, new_labels: [B, C, rows, columns], [B, rows, columns].
     """
-    height, width = sides
-    rows, columns = target.shape[1:]
-    numbers, at = np.zeros((2, columns), np.float32), np.zeros(columns, np.int32)
+    height, width, stride = sides
+    channels, rows, columns = new_images.shape[1:]
+    padded = -(-columns // TOGETHER) * TOGETHER
+    numbers, cells = np.zeros((2, columns), np.float32), np.zeros((4, padded), np.int32)
+    pixels = np.zeros((2, padded), np.int64)
     x, y = numbers[0], numbers[1]
+    cell_x, cell_y, at, label_at = cells[0], cells[1], cells[2], cells[3]
+    above, below = pixels[0].view(np.float32), pixels[1].view(np.float32)
     touched = np.uint8(0)
     for number in range(start, stop):
         sample, row = which[number // rows], number % rows
         if number == start or row == 0:
-            touched |= touch(source[sample])
-        places(matrix[sample], offsets, sample, bent[sample], row, x, y)
-        number_inside(x, y, at, height, width)
-        pick(source[sample], at, outside, target[sample, row])
+            touched |= touch(images[sample])
+        even = places(matrix[sample], offsets, sample, bent[sample], row, x, y)
+        if len(labels):
+            if number == start or row == 0:
+                touched |= touch(labels[sample])
+            number_inside(x, y, label_at, height, width)
+            pick(labels[sample], label_at, outside_label, new_labels[sample, row])
+        if reflect:
+            fold(x, width, even)
+            fold(y, height, even)
+            mirrored_cells(x, y, at, height, width, stride)
+        else:
+            clipped_cells(x, y, cell_x, cell_y, at, height, width, stride)
+        for channel in range(channels):
+            plane, row_of = images[sample, channel], new_images[sample, channel, row]
+            take(plane, at, pixels[0])
+            take(plane[stride:], at, pixels[1])
+            if reflect:
+                blend(above, below, x, y, row_of)
+            else:
+                blend_into(above, below, x, y, row_of, cell_x, cell_y, width - 1, height - 1, outside)
     return touched

@@ -7,6 +7,8 @@ never mixed. A pixel depends on its sample alone, to the bit: not on the batch, 
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import zip_longest
+from math import prod
 from typing import Any, Final
 
 import numpy as np
@@ -18,6 +20,7 @@ from pkgs.data.transforms.plan import Numbers, Pairs, Plan, Sides
 from pkgs.foundation.threads import share_out
 
 Array = NDArray[Any]
+Pair = tuple[Tensor, Tensor]
 Rows = Callable[[int, int], None]
 """Fills the rows start .. stop - 1 of all samples, counted through."""
 
@@ -29,8 +32,10 @@ def warp(linear: Pairs, labels: Pairs, *, plan: Plan) -> None:
     """Fill the targets. Linear ones interpolate between the 4 neighbours, labels take the nearest pixel."""
     sides: Sides = tuple((linear[0] if linear else labels[0])[0].shape[-2:])
     ways = _ways(plan, sides)
-    fills = [_linear(*pair, ways, plan=plan, sides=sides) for pair in linear]
-    fills += [_nearest(*pair, ways, plan=plan, sides=sides) for pair in labels]
+    fills = [
+        _rows(*_images(pair, plan), *_labels(together, plan), ways, plan=plan, sides=sides)
+        for pair, together in zip_longest(linear, labels)
+    ]
 
     def fill(start: int, stop: int) -> None:
         for each in fills:
@@ -60,27 +65,46 @@ def _to_pixels(sides: Sides) -> Numbers:
     return np.array([[width / 2, 0, width / 2], [0, height / 2, height / 2], [0, 0, 1]])
 
 
-def _linear(source: Tensor, target: Tensor, ways: tuple[Array, ...], *, plan: Plan, sides: Sides) -> Rows:
-    from pkgs.data.transforms import plane_kernels  # noqa: PLC0415 - loads numba
-
-    values = source.contiguous().numpy()
-    thin = [(0, int(side < 2)) for side in sides]
-    if min(sides) < 2:
+def _images(pair: Pair | None, plan: Plan) -> tuple[Array, Array]:
+    """Return images of at least 2 x 2 pixels and where the new ones go; without any, some of no channel."""
+    if pair is None:
+        return np.zeros((len(plan.matrix_BEE), 0, 2, 2), np.float32), np.zeros((1, 0, *plan.size), np.float32)
+    source, target = pair
+    values: Array = source.contiguous().numpy()
+    thin = [(0, int(side < 2)) for side in values.shape[2:]]
+    if min(values.shape[2:]) < 2:
         values = np.pad(values, [(0, 0), (0, 0), *thin], mode="edge")
-    planes, outside = values.reshape(*values.shape[:2], -1), np.float32(plan.outside or 0.0)
-    shape, mirrored, found = (*sides, values.shape[3]), plan.outside is None, target.numpy()
-    return lambda start, stop: plane_kernels.linear(
-        planes, shape, *ways, mirrored, outside, found, start, stop
-    )
+    return values, target.numpy()
 
 
-def _nearest(source: Tensor, target: Tensor, ways: tuple[Array, ...], *, plan: Plan, sides: Sides) -> Rows:
+def _labels(pair: Pair | None, plan: Plan) -> tuple[Array, Array, Array]:
+    """Return labels, where the new ones go, and the code outside; without labels, none.
+
+    They come as codes of their width, one kernel for each: labels are moved, never counted with.
+    """
+    if pair is None:
+        return np.zeros((0, 1), np.uint8), np.zeros((0, *plan.size), np.uint8), np.zeros((), np.uint8)
+    source, target = pair
+    codes, found = np.dtype(f"u{source.element_size()}"), target.numpy()
+    outside = np.array(plan.outside_label, dtype=found.dtype).view(codes)
+    return source.contiguous().numpy().view(codes).reshape(len(source), -1), found.view(codes), outside
+
+
+def _rows(  # noqa: PLR0913, PLR0917 - what a kernel takes
+    images: Array,
+    new_images: Array,
+    labels: Array,
+    new_labels: Array,
+    outside_label: Array,
+    ways: tuple[Array, ...],
+    *,
+    plan: Plan,
+    sides: Sides,
+) -> Rows:
     from pkgs.data.transforms import plane_kernels  # noqa: PLC0415 - loads numba
 
-    codes = np.dtype(
-        f"u{source.element_size()}"
-    )  # one kernel per width: labels are moved, never counted with
-    found = target.numpy()
-    outside = np.array(plan.outside_label, dtype=found.dtype).view(codes)[()]
-    planes, places = source.contiguous().numpy().view(codes).reshape(len(source), -1), found.view(codes)
-    return lambda start, stop: plane_kernels.nearest(planes, sides, *ways, outside, places, start, stop)
+    shape, planes = (*sides, images.shape[3]), images.reshape(*images.shape[:2], prod(images.shape[2:]))
+    rules = plan.outside is None, np.float32(plan.outside or 0.0), outside_label[()]
+    return lambda start, stop: plane_kernels.warp(
+        planes, labels, shape, *ways, *rules, new_images, new_labels, start, stop
+    )
