@@ -73,8 +73,8 @@ class Pixels:
         return batch[0].to(self.device), batch[1].to(self.device)
 
     def loss(self, batch: Batch) -> StepLoss:
-        image_B1HW, label_BHW = batch
-        logits = logits_of(self.network(image_B1HW))[:, 0].float()
+        image_BCHW, label_BHW = batch
+        logits = logits_of(self.network(image_BCHW))[:, 0].float()
         each = F.binary_cross_entropy_with_logits(logits, label_BHW, reduction="none")
         return StepLoss(each.sum(), torch.full((), each.numel(), device=self.device))
 
@@ -82,7 +82,7 @@ class Pixels:
         return {"nll": 0.0}
 
     def evidence(self, batch: Batch, /) -> Mapping[str, Tensor]:
-        return {"image_B1HW": batch[0], "label_BHW": batch[1]}
+        return {"image_BCHW": batch[0], "label_BHW": batch[1]}
 
 
 def logits_of(answer: object) -> Tensor:
@@ -177,9 +177,9 @@ def train_bare(method: Pixels, *, steps: int) -> tuple[float, nn.Module]:
         for group in optimiser.param_groups:
             group["lr"] = lr
         draws = range(step * BATCH, (step + 1) * BATCH)
-        image_B1HW, label_BHW = method.prepare(method.fetch(draws), draws=draws)
+        image_BCHW, label_BHW = method.prepare(method.fetch(draws), draws=draws)
         optimiser.zero_grad(set_to_none=True)
-        logits = logits_of(network(image_B1HW))[:, 0].float()
+        logits = logits_of(network(image_BCHW))[:, 0].float()
         loss = (
             F.binary_cross_entropy_with_logits(logits, label_BHW, reduction="none").sum() / label_BHW.numel()
         )

@@ -60,8 +60,8 @@ class PoolPart:
             DataError: The first that cannot be used.
         """
         numbers = self.numbers[places]
-        image_B1HW = self.cache.gather(numbers)["image"]
-        return Images(image_B1HW, tuple(self.cache.ids[int(number)] for number in numbers))
+        image_BCHW = self.cache.gather(numbers)["image"]
+        return Images(image_BCHW, tuple(self.cache.ids[int(number)] for number in numbers))
 
     def fetched(self, fetched: Fetched) -> Images:
         """Return what a loader of this part has fetched."""

@@ -32,20 +32,20 @@ WHITE: Final[Mapping[torch.dtype, float]] = {torch.uint8: 255, torch.int32: 6553
 
 @dataclass(frozen=True, slots=True)
 class Images:
-    """Images [B, 1, H, W] without labels, and who they are.
+    """Images [B, C, H, W] without labels, and who they are.
 
     As it comes from the cache, images are codes; `to` makes them float32 in [0, 1], on the device.
     """
 
-    image_B1HW: Tensor
+    image_BCHW: Tensor
     ids: tuple[str, ...]
 
     def to(self, device: torch.device) -> Images:
-        return Images(grey_on(device, self.image_B1HW), self.ids)
+        return Images(grey_on(device, self.image_BCHW), self.ids)
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the tensors by name, as random transforms take them."""
-        return {"image": self.image_B1HW}
+        return {"image": self.image_BCHW}
 
     def holding(self, tensors: Mapping[str, Tensor]) -> Images:
         """Return the same samples with these tensors."""
@@ -54,12 +54,12 @@ class Images:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Images [B, 1, H, W], labels [B, H, W] uint8 (0, 1, IGNORE), perhaps numbered objects, and who they are.
+    """Images [B, C, H, W], labels [B, H, W] uint8 (0, 1, IGNORE), perhaps numbered objects, and who they are.
 
     As it comes from the cache, images are codes; `to` makes them float32 in [0, 1], on the device.
     """
 
-    image_B1HW: Tensor
+    image_BCHW: Tensor
     label_BHW: Tensor
     ids: tuple[str, ...]
     instances_BHW: Tensor | None = None
@@ -67,11 +67,11 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         moved = {name: tensor.to(device) for name, tensor in self.tensors().items() if name != "image"}
-        return self.holding({"image": grey_on(device, self.image_B1HW), **moved})
+        return self.holding({"image": grey_on(device, self.image_BCHW), **moved})
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the tensors by name, as random transforms take them."""
-        known = {"image": self.image_B1HW, "label": self.label_BHW}
+        known = {"image": self.image_BCHW, "label": self.label_BHW}
         return known if self.instances_BHW is None else {**known, INSTANCES: self.instances_BHW}
 
     def holding(self, tensors: Mapping[str, Tensor]) -> Batch:

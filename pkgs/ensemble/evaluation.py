@@ -46,7 +46,7 @@ def evaluate(network: nn.Module, part: Part, *, batch: int, check: Callable[[], 
         for indices, samples in _batches(network, part, batch):
             check()
             for index, sums in zip(
-                indices, measure(network(samples.image_B1HW).logits, samples.label_BHW), strict=True
+                indices, measure(network(samples.image_BCHW).logits, samples.label_BHW), strict=True
             ):
                 source = sources[index]
                 per_source[source] = per_source.get(source, PixelSums()) + sums
@@ -78,7 +78,7 @@ def judge(  # noqa: PLR0913 - all by name
         for places, samples in _batches(network, test, batch):
             check()
             parts = measure_test(
-                network(samples.image_B1HW).logits,
+                network(samples.image_BCHW).logits,
                 samples.label_BHW,
                 instances_BHW=samples.instances_BHW,
                 temperature=temperature,
@@ -96,7 +96,7 @@ def temperature_on(val: Part, network: nn.Module, *, batch: int, check: Callable
     with judging(network):
         for _, samples in _batches(network, val, batch):
             check()
-            sums.add(network(samples.image_B1HW).logits, samples.label_BHW)
+            sums.add(network(samples.image_BCHW).logits, samples.label_BHW)
     return sums.temperature()
 
 
@@ -156,9 +156,9 @@ def store_predictions(
     with judging(network):
         for index in indices:
             sample = part.batch(np.array([index])).to(_device(network))
-            probability = torch.sigmoid(network(sample.image_B1HW).logits.float())
+            probability = torch.sigmoid(network(sample.image_BCHW).logits.float())
             predicted = error(sample, probability)
-            maps = {"image": sample.image_B1HW[0], "label": sample.label_BHW, "probability": probability[0]}
+            maps = {"image": sample.image_BCHW[0], "label": sample.label_BHW, "probability": probability[0]}
             if predicted is not None:
                 maps["predicted_error"] = predicted[0]
             name = sample.ids[0]

@@ -64,4 +64,4 @@ def _read(part: Part) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield grey codes of 8 bits and label [H, W] of each image."""
     for place in range(len(part)):
         batch = part.batch(np.array([place])).to(torch.device("cpu"))
-        yield (batch.image_B1HW[0, 0] * (CODES - 1)).round().long(), batch.label_BHW[0]
+        yield (batch.image_BCHW[0, 0] * (CODES - 1)).round().long(), batch.label_BHW[0]

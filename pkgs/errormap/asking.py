@@ -62,7 +62,7 @@ def _answer(
 ) -> Answer:
     label = samples.label_BHW
     shown = mask.logit(eps=EDGE) if compat.logits_to_teacher else mask
-    prediction = teacher(samples.image_B1HW, seen_of(shown, label))
+    prediction = teacher(samples.image_BCHW, seen_of(shown, label))
     share = error_share(mask, label)
     wrong = (mask[:, 0] >= 0.5) != (label == 1)
     pixels = (mask, predicted_logit(prediction, compat=compat), share, wrong, label != IGNORE)

@@ -36,7 +36,7 @@ class Alternating(WithPool):
         if batch.unlabelled is None:
             assert batch.labelled is not None
             return labelled_loss(self.labelled.loss(batch.labelled), config=self.expansion)
-        image = batch.unlabelled.samples.image_B1HW
+        image = batch.unlabelled.samples.image_BCHW
         if self.config.compat.unanchored_expansion:
             return unanchored_loss(*self.unlabelled.step(image))
         if not self.config.compat.committee_no_grad:
@@ -45,8 +45,8 @@ class Alternating(WithPool):
             lost = self._pool_loss(image[: max(1, len(image) // 2)], batch.teacher_weight)
         return StepLoss(without_gradient(lost.total), lost.weight, lost.scalars)
 
-    def _pool_loss(self, image_B1HW: Tensor, teacher_weight: float) -> StepLoss:
-        sums: PoolSums = self.unlabelled.step(image_B1HW)
+    def _pool_loss(self, image_BCHW: Tensor, teacher_weight: float) -> StepLoss:
+        sums: PoolSums = self.unlabelled.step(image_BCHW)
         return pool_loss(sums, config=self.expansion, teacher_weight=teacher_weight)
 
     def _place(self, draws: range) -> tuple[bool, range]:

@@ -123,7 +123,7 @@ class Expansion(WithPool):
 
     def loss(self, batch: Pair) -> StepLoss:
         assert batch.unlabelled is not None
-        image = batch.unlabelled.samples.image_B1HW
+        image = batch.unlabelled.samples.image_BCHW
         if batch.labelled is None:
             total, weight = self.unlabelled.step(image)
             return unanchored_loss(total, weight)

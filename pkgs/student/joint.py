@@ -35,11 +35,11 @@ class JointStep(nn.Module):
         super().__init__()
         self.student, self.mixed, self.carry = student, mixed, carry
 
-    def forward(self, image_B1HW: Tensor, label_BHW: Tensor) -> tuple[Tensor, ...]:
-        logits_B1HW: Tensor = in_float32(self.student(image_B1HW))
+    def forward(self, image_BCHW: Tensor, label_BHW: Tensor) -> tuple[Tensor, ...]:
+        logits_B1HW: Tensor = in_float32(self.student(image_BCHW))
         s = bce_sum(logits_B1HW, label_BHW)
         shown = carried(shown_mask(logits_B1HW, compat=self.mixed.loss.compat), share=self.carry)
-        of_teacher = self.mixed(image_B1HW, torch.sigmoid(logits_B1HW), label_BHW, shown)
+        of_teacher = self.mixed(image_BCHW, torch.sigmoid(logits_B1HW), label_BHW, shown)
         return (
             s.total.reshape(1),
             of_teacher.total,
@@ -71,7 +71,7 @@ class Joint(WithTeacher):
         return [TrainedPart("joint", both, training.optimiser, training.schedule, self.loss)]
 
     def loss(self, batch: Shown) -> StepLoss:
-        s, of_teacher, predicted, true, weight = self.step(batch.samples.image_B1HW, batch.samples.label_BHW)
+        s, of_teacher, predicted, true, weight = self.step(batch.samples.image_BCHW, batch.samples.label_BHW)
         scalars = {"s": (s, weight), "teacher_pred": (predicted, weight), "teacher_gt": (true, weight)}
         return StepLoss(s + of_teacher, weight, scalars)
 

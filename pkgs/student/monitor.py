@@ -165,10 +165,10 @@ class Monitor:
         predicted, real = [0, 0], [0, 0]
         for places in self._shared(self.watched.val_places):
             batch = self.watched.val.batch(places).to(self.ranks.device)
-            logits, probability = self._answer(batch.image_B1HW)
+            logits, probability = self._answer(batch.image_BCHW)
             seen = (batch.label_BHW != IGNORE).unsqueeze(1)
             _add(real, error_share(probability, batch.label_BHW), seen=seen)
-            _add(predicted, **self._predicted(self._asked(batch.image_B1HW, logits), seen=seen))
+            _add(predicted, **self._predicted(self._asked(batch.image_BCHW, logits), seen=seen))
         return {"predicted_error": predicted, "real_error": real}
 
     def _pool_sums(self) -> Sums:
@@ -198,23 +198,23 @@ class Monitor:
         raw = answer.image_logits_B.mean(dim=0).clamp(-LARGEST, LARGEST)
         return {"values": raw, "seen": torch.ones_like(raw, dtype=torch.bool)}
 
-    def _asked(self, image_B1HW: Tensor, logits_B1HW: Tensor) -> ErrorPrediction:
+    def _asked(self, image_BCHW: Tensor, logits_B1HW: Tensor) -> ErrorPrediction:
         """Return the answers of all teachers, with a first axis of theirs."""
-        answer = self.committee(image_B1HW, shown_mask(logits_B1HW, compat=self.compat))
+        answer = self.committee(image_BCHW, shown_mask(logits_B1HW, compat=self.compat))
         return ErrorPrediction(*in_float32(answer))
 
-    def _answer(self, image_B1HW: Tensor) -> tuple[Tensor, Tensor]:
-        logits: Tensor = in_float32(self.student(image_B1HW))
+    def _answer(self, image_BCHW: Tensor) -> tuple[Tensor, Tensor]:
+        logits: Tensor = in_float32(self.student(image_BCHW))
         return logits, torch.sigmoid(logits)
 
-    def _probability(self, image_B1HW: Tensor) -> Tensor:
-        return self._answer(image_B1HW)[1]
+    def _probability(self, image_BCHW: Tensor) -> Tensor:
+        return self._answer(image_BCHW)[1]
 
     def _pool_batches(self) -> Iterator[tuple[tuple[int, ...], Tensor]]:
         for places in self._shared(self.watched.pool_places):
             yield (
                 tuple(places.tolist()),
-                self.watched.pool.part.batch(places).to(self.ranks.device).image_B1HW,
+                self.watched.pool.part.batch(places).to(self.ranks.device).image_BCHW,
             )
 
     def _shared(self, places: Places) -> Iterator[Places]:

@@ -133,35 +133,35 @@ class PoolStep(nn.Module):
         self.student, self.average, self.committee = student, average, committee
         self.config, self.compat = config, compat
 
-    def forward(self, image_B1HW: Tensor) -> PoolSums:
-        logits_B1HW: Tensor = in_float32(self.student(image_B1HW))
+    def forward(self, image_BCHW: Tensor) -> PoolSums:
+        logits_B1HW: Tensor = in_float32(self.student(image_BCHW))
         with torch.no_grad():
-            anchor_B1HW: Tensor = in_float32(self.average(image_B1HW))
+            anchor_B1HW: Tensor = in_float32(self.average(image_BCHW))
         consistency = (torch.sigmoid(logits_B1HW) - torch.sigmoid(anchor_B1HW)).square().sum()
         pixels = consistency.new_tensor(float(logits_B1HW.numel()))
         none = consistency.new_zeros(1)
         if self.committee is None:
             return PoolSums(none, none, consistency.reshape(1), pixels.reshape(1))
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.compat.committee_no_grad):
-            signal = self._signal(image_B1HW, logits_B1HW, anchor_B1HW)
+            signal = self._signal(image_BCHW, logits_B1HW, anchor_B1HW)
             total = signal.loss_B1HW.sum().reshape(1)
         return PoolSums(
             total, signal.open_B1HW.sum().float().reshape(1), consistency.reshape(1), pixels.reshape(1)
         )
 
-    def _said(self, image_B1HW: Tensor, mask_B1HW: Tensor) -> Opinion:
+    def _said(self, image_BCHW: Tensor, mask_B1HW: Tensor) -> Opinion:
         assert self.committee is not None
-        answer = ErrorPrediction(*in_float32(self.committee(image_B1HW, mask_B1HW)))
+        answer = ErrorPrediction(*in_float32(self.committee(image_BCHW, mask_B1HW)))
         return opinion(answer, self.config, compat=self.compat)
 
-    def _signal(self, image_B1HW: Tensor, logits_B1HW: Tensor, anchor_B1HW: Tensor) -> Signal:
+    def _signal(self, image_BCHW: Tensor, logits_B1HW: Tensor, anchor_B1HW: Tensor) -> Signal:
         if self.config.signal == "through":
-            said = self._said(image_B1HW, shown_mask(logits_B1HW, compat=self.compat))
+            said = self._said(image_BCHW, shown_mask(logits_B1HW, compat=self.compat))
             return through_signal(said=said, config=self.config)
         mask_B1HW = (anchor_B1HW > 0).float()
         asked = anchor_B1HW if self.compat.logits_to_teacher else mask_B1HW
         with torch.no_grad():
-            said = self._said(image_B1HW, asked)
+            said = self._said(image_BCHW, asked)
         return decoded_signal(logits_B1HW, mask_B1HW, said=said, config=self.config)
 
 
@@ -178,14 +178,14 @@ class UnanchoredStep(nn.Module):
         self.student, self.committee, self.compat = student, committee, compat
         committee.train(committee.size > 1)
 
-    def forward(self, image_B1HW: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, image_BCHW: Tensor) -> tuple[Tensor, Tensor]:
         if self.committee.size > 1:
-            image_B1HW = image_B1HW[: max(1, len(image_B1HW) // 2)]
-        logits_B1HW: Tensor = in_float32(self.student(image_B1HW))
+            image_BCHW = image_BCHW[: max(1, len(image_BCHW) // 2)]
+        logits_B1HW: Tensor = in_float32(self.student(image_BCHW))
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.compat.committee_no_grad):
-            answer = in_float32(self.committee(image_B1HW, shown_mask(logits_B1HW, compat=self.compat)))
+            answer = in_float32(self.committee(image_BCHW, shown_mask(logits_B1HW, compat=self.compat)))
             total: Tensor = answer.image_logits_B.sum()
-        return total.reshape(1), total.new_tensor([float(len(image_B1HW))])
+        return total.reshape(1), total.new_tensor([float(len(image_BCHW))])
 
 
 def without_gradient(total: Tensor) -> Tensor:

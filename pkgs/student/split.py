@@ -31,11 +31,11 @@ class TeacherStep(nn.Module):
         super().__init__()
         self.student, self.mixed = student, mixed
 
-    def forward(self, image_B1HW: Tensor, label_BHW: Tensor) -> MixedSums:
+    def forward(self, image_BCHW: Tensor, label_BHW: Tensor) -> MixedSums:
         with torch.no_grad():
-            logits_B1HW: Tensor = in_float32(self.student(image_B1HW))
+            logits_B1HW: Tensor = in_float32(self.student(image_BCHW))
         shown = shown_mask(logits_B1HW, compat=self.mixed.loss.compat)
-        sums: MixedSums = self.mixed(image_B1HW, torch.sigmoid(logits_B1HW), label_BHW, shown)
+        sums: MixedSums = self.mixed(image_BCHW, torch.sigmoid(logits_B1HW), label_BHW, shown)
         return sums
 
 
@@ -60,7 +60,7 @@ class Split(WithTeacher):
         return (*super().train_columns, "loss_teacher", "lr_teacher", "grad_norm_teacher")
 
     def loss_of_teacher(self, batch: Shown) -> StepLoss:
-        sums = self.step(batch.samples.image_B1HW, batch.samples.label_BHW)
+        sums = self.step(batch.samples.image_BCHW, batch.samples.label_BHW)
         scalars = {"teacher_pred": (sums.predicted, sums.weight), "teacher_gt": (sums.true, sums.weight)}
         return StepLoss(sums.total, sums.weight, scalars)
 

@@ -82,12 +82,12 @@ class Student(StudentMethod[Shown]):
         return Shown(samples, target, changes, falsified)
 
     def loss(self, batch: Shown) -> StepLoss:
-        total, weight = self.replica(batch.samples.image_B1HW, batch.target_BHW)
+        total, weight = self.replica(batch.samples.image_BCHW, batch.target_BHW)
         return StepLoss(total, weight, {"s": (total, weight)})
 
     def evidence(self, batch: Shown, /) -> Mapping[str, Tensor]:
         drawn = {} if batch.changes is None else dump(batch.changes)
-        kept = {"image_B1HW": batch.samples.image_B1HW, "label_BHW": batch.samples.label_BHW, **drawn}
+        kept = {"image_BCHW": batch.samples.image_BCHW, "label_BHW": batch.samples.label_BHW, **drawn}
         if batch.falsified is None or batch.target_BHW is None:
             return kept
         spoilt = {f"falsified.{name}": tensor for name, tensor in dump(batch.falsified).items()}

@@ -141,7 +141,7 @@ class Unlabelled:
         """Return r of the teachers together [B, 1, H, W], at most 1."""
         mask = probability_B1HW.logit(eps=1e-6)
         answer = ErrorPrediction(
-            *in_float32(self.committee(samples.image_B1HW, shown_mask(mask, compat=self.compat)))
+            *in_float32(self.committee(samples.image_BCHW, shown_mask(mask, compat=self.compat)))
         )
         return opinion(answer, self.expansion, compat=self.compat).share_B1HW.clamp(0, 1)
 
@@ -164,7 +164,7 @@ def evidence_of(batch: ShownImages | None) -> dict[str, Tensor]:
     if batch is None:
         return {}
     drawn = {} if batch.changes is None else dump(batch.changes)
-    return {"pool_image_B1HW": batch.samples.image_B1HW, **{f"pool_{k}": v for k, v in drawn.items()}}
+    return {"pool_image_B1HW": batch.samples.image_BCHW, **{f"pool_{k}": v for k, v in drawn.items()}}
 
 
 def _pool_of(common: Common) -> Pool:

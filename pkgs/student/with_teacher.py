@@ -120,7 +120,7 @@ class WithTeacher(StudentMethod[Shown]):
             shown = probability_B1HW
             if self.config.compat.logits_to_teacher:
                 shown = shown.logit(eps=1e-6)
-            prediction = self.teacher(samples.image_B1HW, shown)
+            prediction = self.teacher(samples.image_BCHW, shown)
         share: Tensor = prediction.share_B1HW
         return share
 
@@ -161,7 +161,7 @@ def mask_of(network: nn.Module) -> MaskOf:
 
     def probabilities(samples: Batch) -> Tensor:
         with judging(network):
-            return torch.sigmoid(network(samples.image_B1HW).logits.float())
+            return torch.sigmoid(network(samples.image_BCHW).logits.float())
 
     return probabilities
 

@@ -90,12 +90,12 @@ class Pretraining:
 
     def loss(self, batch: Shown) -> StepLoss:
         samples = batch.samples
-        sums: MixedSums = self.mixed(samples.image_B1HW, batch.mask_B1HW, samples.label_BHW)
+        sums: MixedSums = self.mixed(samples.image_BCHW, batch.mask_B1HW, samples.label_BHW)
         scalars = {"teacher_pred": (sums.predicted, sums.weight), "teacher_gt": (sums.true, sums.weight)}
         return StepLoss(sums.total, sums.weight, scalars)
 
     def evidence(self, batch: Shown, /) -> Mapping[str, Tensor]:
-        kept = {"image_B1HW": batch.samples.image_B1HW, "label_BHW": batch.samples.label_BHW}
+        kept = {"image_BCHW": batch.samples.image_BCHW, "label_BHW": batch.samples.label_BHW}
         if batch.mask_B1HW is None or batch.changes is None:
             return kept
         moves, falsified = batch.changes

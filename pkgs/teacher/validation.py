@@ -65,7 +65,7 @@ def measured(  # noqa: PLR0913 - all by name
             label = samples.label_BHW
             for kind, mask_of in masks.items():
                 mask = mask_of(samples)
-                prediction = teacher(samples.image_B1HW, seen_of(mask, label))
+                prediction = teacher(samples.image_BCHW, seen_of(mask, label))
                 for place, off in zip(places.tolist(), _each(loss, prediction, mask, label), strict=True):
                     of_source = found.setdefault(sources[place], {})
                     of_source[kind] = of_source.get(kind, Off()) + off

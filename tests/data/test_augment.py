@@ -30,7 +30,7 @@ def batch_of(count: int = 8, side: int = 32) -> Batch:
 def test_no_change_is_no_change_to_the_bit() -> None:
     batch = batch_of()
     changed = augment(batch, draw(NONE, 1, first=0, batch=8))
-    assert torch.equal(changed.image_B1HW, batch.image_B1HW)
+    assert torch.equal(changed.image_BCHW, batch.image_BCHW)
     assert torch.equal(changed.label_BHW, batch.label_BHW)
 
 
@@ -62,29 +62,29 @@ def test_the_raw_set_leaves_labels_alone_and_changes_images() -> None:
     batch = batch_of()
     changed = augment(batch, draw(RAW, 1, first=0, batch=8))
     assert torch.equal(changed.label_BHW, batch.label_BHW)
-    assert (changed.image_B1HW - batch.image_B1HW).abs().mean() > 0.01
+    assert (changed.image_BCHW - batch.image_BCHW).abs().mean() > 0.01
 
 
 def test_label_and_image_move_together() -> None:
     batch = batch_of()
     changed = augment(batch, draw(SPATIAL, 3, first=0, batch=8))
-    image, label = changed.image_B1HW[:, 0], changed.label_BHW
+    image, label = changed.image_BCHW[:, 0], changed.label_BHW
     assert image[label == 1].median() > 0.6
     assert image[label == 0].median() < 0.35
 
 
 def test_outside_of_the_source_labels_are_ignored_and_never_background() -> None:
     batch = batch_of()
-    solid = Batch(batch.image_B1HW, torch.ones_like(batch.label_BHW), batch.ids)
+    solid = Batch(batch.image_BCHW, torch.ones_like(batch.label_BHW), batch.ids)
     changed = augment(solid, draw(SPATIAL, 3, first=0, batch=8))
     assert set(changed.label_BHW.unique().tolist()) == {1, IGNORE}
 
 
 def test_images_are_reflected_at_the_border() -> None:
     batch = batch_of()
-    lowest = batch.image_B1HW.amin()
+    lowest = batch.image_BCHW.amin()
     assert (
-        augment(batch, draw(SPATIAL, 3, first=0, batch=8)).image_B1HW.amin() >= lowest - 1e-6
+        augment(batch, draw(SPATIAL, 3, first=0, batch=8)).image_BCHW.amin() >= lowest - 1e-6
     )  # no zero fill
 
 
@@ -95,7 +95,7 @@ def test_nothing_comes_from_the_global_generator() -> None:
     state = torch.get_rng_state()
     torch.manual_seed(2)
     second = augment(batch, draws)
-    assert torch.equal(first.image_B1HW, second.image_B1HW)
+    assert torch.equal(first.image_BCHW, second.image_BCHW)
     torch.manual_seed(1)
     assert torch.equal(torch.get_rng_state(), state)
 
@@ -103,7 +103,7 @@ def test_nothing_comes_from_the_global_generator() -> None:
 def test_stored_draws_give_the_same_batch() -> None:
     batch, draws = batch_of(), draw(BOTH, 1, first=0, batch=8)
     again = restore(AugmentationDraws, dump(draws))
-    assert torch.equal(augment(batch, draws).image_B1HW, augment(batch, again).image_B1HW)
+    assert torch.equal(augment(batch, draws).image_BCHW, augment(batch, again).image_BCHW)
 
 
 def test_draws_are_those_of_earlier_releases() -> None:
@@ -119,7 +119,7 @@ def numbered_batch(count: int = 8) -> Batch:
     batch = batch_of(count)
     numbers = batch.label_BHW.int()
     numbers[:, 8:20, 18:26] *= 2
-    return Batch(batch.image_B1HW, batch.label_BHW, batch.ids, numbers)
+    return Batch(batch.image_BCHW, batch.label_BHW, batch.ids, numbers)
 
 
 def test_numbered_objects_move_with_the_label_and_are_nothing_outside() -> None:
@@ -131,8 +131,8 @@ def test_numbered_objects_move_with_the_label_and_are_nothing_outside() -> None:
 
 def test_images_without_labels_are_changed_like_those_with() -> None:
     batch, draws = batch_of(), draw(BOTH, 1, first=0, batch=8)
-    changed = augment(Images(batch.image_B1HW, batch.ids), draws)
-    assert torch.equal(changed.image_B1HW, augment(batch, draws).image_B1HW)
+    changed = augment(Images(batch.image_BCHW, batch.ids), draws)
+    assert torch.equal(changed.image_BCHW, augment(batch, draws).image_BCHW)
 
 
 def test_unlabelled_images_have_draws_of_their_own() -> None:
@@ -148,24 +148,24 @@ def test_the_sound_blur_changes_the_image_and_that_of_the_reference_does_not() -
         blur = np.ones_like(draws.intensity.sigma_px_B)
         only_blur = replace(draws.intensity, brightness_B=blur, contrast_B=blur)
         changed = augment(batch, replace(draws, intensity=only_blur), reference=reference)
-        assert bool((changed.image_B1HW - batch.image_B1HW).abs().amax() > 1e-3) is changes
+        assert bool((changed.image_BCHW - batch.image_BCHW).abs().amax() > 1e-3) is changes
 
 
 def test_the_reference_takes_the_nearest_pixel_and_fills_with_zero() -> None:
     batch = numbered_batch()
-    codes = torch.randint(1, 256, batch.image_B1HW.shape, generator=torch.Generator().manual_seed(0))
+    codes = torch.randint(1, 256, batch.image_BCHW.shape, generator=torch.Generator().manual_seed(0))
     batch = Batch(codes.float() / 255, torch.ones_like(batch.label_BHW), batch.ids, batch.instances_BHW)
     changed = augment(batch, draw(SPATIAL, 3, first=0, batch=8), reference=True)
-    assert set(changed.image_B1HW.unique().tolist()) <= {0.0, *batch.image_B1HW.unique().tolist()}
+    assert set(changed.image_BCHW.unique().tolist()) <= {0.0, *batch.image_BCHW.unique().tolist()}
     assert changed.label_BHW.unique().tolist() == [0, 1]
-    assert torch.equal(changed.label_BHW == 0, changed.image_B1HW[:, 0] == 0)
+    assert torch.equal(changed.label_BHW == 0, changed.image_BCHW[:, 0] == 0)
 
 
 def test_the_reference_passes_samples_without_a_change_to_the_bit() -> None:
     codes = torch.arange(2 * 32 * 32).reshape(2, 1, 32, 32).float()
     batch = Batch(codes / 65535, torch.zeros(2, 32, 32, dtype=torch.uint8), ("a", "b"))
     changed = augment(batch, draw(NONE, 1, first=0, batch=2, reference=True), reference=True)
-    assert torch.equal(changed.image_B1HW, batch.image_B1HW)
+    assert torch.equal(changed.image_BCHW, batch.image_BCHW)
 
 
 def test_a_generator_seeded_from_its_own_draws_repeats_after_108() -> None:

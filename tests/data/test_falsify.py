@@ -97,7 +97,7 @@ def test_a_sample_s_change_depends_neither_on_its_batch_nor_on_storing() -> None
         rows = slice(at, at + 4)
         assert batch.instances_BHW is not None
         part = Batch(
-            batch.image_B1HW[rows], batch.label_BHW[rows], batch.ids[rows], batch.instances_BHW[rows]
+            batch.image_BCHW[rows], batch.label_BHW[rows], batch.ids[rows], batch.instances_BHW[rows]
         )
         parts.append(sound(part, draws_of(first=at, batch=4)))
     assert torch.equal(whole, torch.cat(parts))
@@ -116,7 +116,7 @@ def test_ignored_pixels_are_nothing_in_a_mask_and_stay_ignored_in_a_label() -> N
 
 def test_without_numbered_objects_the_foreground_is_one() -> None:
     batch = batch_of()
-    plain = Batch(batch.image_B1HW, batch.label_BHW, batch.ids)
+    plain = Batch(batch.image_BCHW, batch.label_BHW, batch.ids)
     assert unchanged(plain, sound(plain, draws_of())) < 0.05
 
 

@@ -74,10 +74,10 @@ def test_images_of_train_stay(tmp_path: Path) -> None:
 def test_a_batch_holds_images_as_the_labelled_ones_are_and_no_labels(tmp_path: Path) -> None:
     pool = open_one(write_cem_1500k(tmp_path / "set"), [])
     batch = pool.part.batch(np.arange(9)).to(CPU)
-    assert batch.image_B1HW.shape == (9, 1, 32, 32)
+    assert batch.image_BCHW.shape == (9, 1, 32, 32)
     assert batch.ids == tuple(pool.part.ids)
     grey = read_grey(pool.part.cache.sample(0).files["image"])
-    assert torch.equal(batch.image_B1HW[0, 0], torch.from_numpy(grey))
+    assert torch.equal(batch.image_BCHW[0, 0], torch.from_numpy(grey))
     assert not hasattr(batch, "label_BHW")
 
 
@@ -178,7 +178,7 @@ def test_truth_is_there_for_a_synthetic_pool_image_by_image(tmp_path: Path) -> N
     assert pool.truth is not None
     assert pool.truth.ids == pool.part.ids
     batch, images = pool.truth.batch(np.arange(9)), pool.part.batch(np.arange(9))
-    assert torch.equal(batch.image_B1HW, images.image_B1HW)
+    assert torch.equal(batch.image_BCHW, images.image_BCHW)
     assert batch.label_BHW.unique().tolist() == [0, 1]
     next(truth.rglob("*.tif")).unlink()
     with pytest.raises(DataError, match=r"1 images of the pool have no mask in truth/"):

@@ -40,17 +40,17 @@ def load(
 def test_every_quirk_is_read_without_an_option(tmp_path: Path) -> None:
     part = load(write_cem_mitolab(tmp_path / "set"), tmp_path)
     batch = part.batch(np.arange(len(part))).to(CPU)
-    assert batch.image_B1HW.shape == (32, 1, 32, 32)
-    assert batch.image_B1HW.dtype == torch.float32
+    assert batch.image_BCHW.shape == (32, 1, 32, 32)
+    assert batch.image_BCHW.dtype == torch.float32
     assert batch.label_BHW.unique().tolist() == [0, 1]
-    inside = batch.image_B1HW[:, 0][batch.label_BHW == 1].mean()
-    assert inside > 0.5 > batch.image_B1HW[:, 0][batch.label_BHW == 0].mean()  # also where white is 0
+    inside = batch.image_BCHW[:, 0][batch.label_BHW == 1].mean()
+    assert inside > 0.5 > batch.image_BCHW[:, 0][batch.label_BHW == 0].mean()  # also where white is 0
 
 
 def test_masks_follow_their_images_when_resized(tmp_path: Path) -> None:
     part = load(write_cem_mitolab(tmp_path / "set", sources=2), tmp_path, size_px=64)
     batch = part.batch(np.arange(len(part))).to(CPU)
-    images, labels = batch.image_B1HW[:, 0], batch.label_BHW
+    images, labels = batch.image_BCHW[:, 0], batch.label_BHW
     assert images.shape == labels.shape == (8, 64, 64)
     assert images[labels == 1].mean() > 2 * images[labels == 0].mean()
 
@@ -59,7 +59,7 @@ def test_masks_follow_their_images_when_resized(tmp_path: Path) -> None:
 def test_images_of_eight_bits_come_back_exactly(tmp_path: Path, bits: int) -> None:
     part = load(write_cem_mitolab(tmp_path / "set", sources=1), tmp_path, bits=bits)
     grey = read_grey(part.cache.sample(0).files["image"])
-    assert torch.equal(part.batch(np.array([0])).to(CPU).image_B1HW[0, 0], torch.from_numpy(grey))
+    assert torch.equal(part.batch(np.array([0])).to(CPU).image_BCHW[0, 0], torch.from_numpy(grey))
 
 
 def test_unequal_shapes_are_said(tmp_path: Path) -> None:
@@ -73,9 +73,9 @@ def test_unequal_shapes_are_said(tmp_path: Path) -> None:
 
 def test_a_batch_is_a_copy(tmp_path: Path) -> None:
     part = load(write_cem_mitolab(tmp_path / "set", sources=1), tmp_path)
-    before = part.batch(np.array([0])).image_B1HW.clone()
-    part.batch(np.array([0])).image_B1HW.zero_()
-    assert torch.equal(part.batch(np.array([0])).image_B1HW, before)
+    before = part.batch(np.array([0])).image_BCHW.clone()
+    part.batch(np.array([0])).image_BCHW.zero_()
+    assert torch.equal(part.batch(np.array([0])).image_BCHW, before)
 
 
 def test_an_unlabelled_layout_cannot_be_trained_on(tmp_path: Path) -> None:
@@ -121,5 +121,5 @@ def test_equal_names_of_two_sources_keep_their_own_masks(tmp_path: Path) -> None
     batch = part.batch(np.array(same)).to(CPU)
     assert batch.ids == ("source_03/same_0", "source_04/same_0")
     assert not torch.equal(batch.label_BHW[0], batch.label_BHW[1])
-    for image, label in zip(batch.image_B1HW[:, 0], batch.label_BHW, strict=True):
+    for image, label in zip(batch.image_BCHW[:, 0], batch.label_BHW, strict=True):
         assert image[label == 1].min() > image[label == 0].max()

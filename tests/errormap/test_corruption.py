@@ -51,7 +51,7 @@ def test_masks_are_shares_and_some_are_soft_only_in_the_sound_form() -> None:
 def test_a_draw_does_not_depend_on_its_batch() -> None:
     batch, sound = samples(8), CompatConfig()
     whole = corrupted(batch, draw_corruption(3, first=0, batch=8, sides=(SIDE, SIDE), compat=sound))
-    tail = Batch(batch.image_B1HW[5:], batch.label_BHW[5:], batch.ids[5:])
+    tail = Batch(batch.image_BCHW[5:], batch.label_BHW[5:], batch.ids[5:])
     part = corrupted(tail, draw_corruption(3, first=5, batch=3, sides=(SIDE, SIDE), compat=sound))
     assert torch.equal(whole[5:], part)
 

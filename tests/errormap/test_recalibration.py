@@ -94,7 +94,7 @@ def val(tmp_path: Path) -> Part:
 
 
 def empty(samples: Batch) -> torch.Tensor:
-    return torch.zeros_like(samples.image_B1HW)
+    return torch.zeros_like(samples.image_BCHW)
 
 
 def test_it_is_written_into_the_teacher_and_brings_its_mean_to_the_truth(val: Part) -> None:
@@ -102,7 +102,7 @@ def test_it_is_written_into_the_teacher_and_brings_its_mean_to_the_truth(val: Pa
     fitted = recalibrate(teacher, masks={"soft": empty, "hard": empty}, val=val, batch=4)
     assert (teacher.slope.item(), teacher.offset.item()) == pytest.approx((fitted.slope, fitted.offset))
     samples = val.batch(np.arange(6)).to(torch.device("cpu"))
-    share = teacher(samples.image_B1HW, empty(samples)).share_B1HW[:, 0]
+    share = teacher(samples.image_BCHW, empty(samples)).share_B1HW[:, 0]
     seen = samples.label_BHW != IGNORE
     real = error_share(empty(samples), samples.label_BHW)[:, 0]
     assert share[seen].mean().item() == pytest.approx(real[seen].mean().item(), rel=1e-3)

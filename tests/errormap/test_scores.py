@@ -35,7 +35,7 @@ class Told(nn.Module):
 
 
 def guess(samples: Batch) -> Tensor:
-    return torch.full_like(samples.image_B1HW, 0.25)
+    return torch.full_like(samples.image_BCHW, 0.25)
 
 
 def part_in(folder: Path, seed: int) -> Part:
@@ -71,7 +71,7 @@ def pixels(parts: tuple[Part, Part]) -> tuple[np.ndarray, np.ndarray, np.ndarray
     """Return r, t, wrong and the image's number of all seen pixels of test."""
     samples = parts[1].batch(np.arange(len(IDS))).to(torch.device("cpu"))
     seen = samples.label_BHW != IGNORE
-    r = torch.sigmoid(torch.logit(samples.image_B1HW, eps=1e-3))[:, 0][seen]
+    r = torch.sigmoid(torch.logit(samples.image_BCHW, eps=1e-3))[:, 0][seen]
     t = error_share(guess(samples), samples.label_BHW)[:, 0][seen]
     image = torch.arange(len(IDS)).view(-1, 1, 1).expand_as(seen)[seen]
     return r.double().numpy(), t.double().numpy(), (samples.label_BHW == 1)[seen].numpy(), image.numpy()
@@ -174,7 +174,7 @@ def test_it_is_written_as_the_report_reads_it(scores: ErrorScores, tmp_path: Pat
 
 def test_a_teacher_of_one_number_is_read_in_nats(parts: tuple[Part, Part]) -> None:
     told = judged(parts, compat=CompatConfig(score_100=True)).pooled("own")
-    mean = (parts[1].batch(np.arange(18)).image_B1HW.float() / 255).mean().item()
+    mean = (parts[1].batch(np.arange(18)).image_BCHW.float() / 255).mean().item()
     assert told["mean_predicted"] == pytest.approx(mean, rel=1e-3)
     assert told["spearman_image"] > 0.8
 

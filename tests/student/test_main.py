@@ -341,7 +341,7 @@ def test_a_diverging_run_ends_with_its_own_code_and_keeps_the_evidence(
     assert "not finite" in capsys.readouterr().err
     kept = tmp_path / "run/attempts/2/nan"
     batch = safetensors.torch.load_file(kept / "batch.safetensors")
-    assert batch.keys() >= {"image_B1HW", "label_BHW", "spatial.matrix_BEE", "intensity.sigma_px_B"}
+    assert batch.keys() >= {"image_BCHW", "label_BHW", "spatial.matrix_BEE", "intensity.sigma_px_B"}
     before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
     command = json.loads((kept / "about.json").read_text())["replay"]
     assert command[:3] == ["python", "-m", "pkgs.student"]
