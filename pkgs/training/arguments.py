@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pkgs.foundation.files import read_json
 from pkgs.foundation.run_folder import RunFolder
 
 DEFAULT_ROOT = "logs_and_checkpoints"
@@ -90,7 +91,6 @@ def parse(argv: Sequence[str], environment: Mapping[str, str], *, module: str, p
     given = parser.parse_args(argv)
     root = environment.get("QUEUE_ROOT") or DEFAULT_ROOT
     folder = _folder(given, environment, root)
-    attempt = environment.get("QUEUE_ATTEMPT", "")
     return Arguments(
         config=given.config,
         seed=given.seed,
@@ -98,10 +98,18 @@ def parse(argv: Sequence[str], environment: Mapping[str, str], *, module: str, p
         overrides=tuple(given.set),
         device=given.device,
         check=given.check,
-        attempt=int(attempt) if attempt.isdecimal() else folder.newest_attempt() + 1,
+        attempt=_attempt(folder, environment.get("QUEUE_ATTEMPT", "")),
         root=root,
         replay_nan=given.replay_nan,
     )
+
+
+def _attempt(folder: RunFolder, name: str) -> int:
+    """Return the number of the folder that the queue has made for the attempt `name`, else the next one."""
+    newest = folder.newest_attempt()
+    launch = read_json(folder.attempt(newest).launch)
+    launched = isinstance(launch, dict) and launch.get("attempt") == name
+    return newest if launched else newest + 1
 
 
 def _folder(given: argparse.Namespace, environment: Mapping[str, str], root: str) -> RunFolder:

@@ -329,6 +329,16 @@ def test_the_shell_completes_commands_ids_and_options(here: Queue) -> None:
     assert completed(here, "python train.py st") == []
 
 
+def test_a_report_that_is_killed_ends_as_killed_so_that_the_queue_tries_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "python"
+    program.write_text("#!/bin/sh\nkill -9 $$\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+    assert main(["report", "ke", "--root", str(tmp_path)]) == 128 + 9
+
+
 def test_importing_the_commands_loads_nothing_heavy() -> None:
     code = (
         "import sys\n"

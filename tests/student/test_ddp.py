@@ -11,8 +11,16 @@ from pathlib import Path
 import pytest
 import torch
 
+from pkgs.student.__main__ import main
+from pkgs.training import ranks
+from pkgs.training.ranks import Ranks
 from tests.builders.cem_mitolab import write_cem_mitolab
-from tests.student.test_main import ROOT, config_for, rows_of, weights_of, words
+from tests.builders.ranks import in_ranks
+from tests.builders.teacher_runs import write_teacher_run
+from tests.student import test_joint
+from tests.student.test_main import ROOT, config_for, own_signals_and_threads, rows_of, weights_of, words
+
+__all__ = ["own_signals_and_threads"]
 
 DDP = ["--set", "training.parallel=ddp", "--set", "training.processes=2"]
 
@@ -51,6 +59,24 @@ def test_two_processes_train_as_one_and_rank_zero_alone_writes(data: Path, tmp_p
     a, b = weights_of(tmp_path / "one/run"), weights_of(tmp_path / "two/run")
     assert all(torch.allclose(a[key], b[key], atol=1e-4) for key in a)
     assert len(rows_of(tmp_path / "two/run/test.csv")) == len(rows_of(tmp_path / "one/run/test.csv"))
+
+
+def test_joint_in_two_processes_trains_as_in_one(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    teacher = write_teacher_run(tmp_path / "teacher")
+    one, two = (test_joint.command(data, tmp_path / name, "joint", teacher) for name in ("one", "two"))
+    assert main(one) == 0
+
+    def train(mine: Ranks) -> object:  # in a process of its own
+        monkeypatch.setattr(ranks, "join", lambda *_, **__: mine)
+        monkeypatch.setattr(Ranks, "leave", lambda *_, **__: None)
+        return main(two)
+
+    assert in_ranks(tmp_path / "meet", train) == [0, 0]
+    test_joint.assert_trained_alike(tmp_path / "one/run", tmp_path / "two/run")
+    scores = [rows_of(tmp_path / name / "run/test.csv") for name in ("one", "two")]
+    assert [row["images"] for row in scores[1]] == [row["images"] for row in scores[0]]
 
 
 def test_sigterm_to_the_command_stops_all_processes_and_exits_143(data: Path, tmp_path: Path) -> None:

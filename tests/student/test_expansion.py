@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import random
 import shutil
 import signal
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from pkgs.training.loop import Loop
 from tests.builders.cem_1500k import write_cem_1500k
 from tests.builders.cem_mitolab import write_cem_mitolab
 from tests.builders.joint_runs import write_joint_run
+from tests.builders.kills import killed_at
 
 TIMED = {"time_unix_s", "samples_per_s", "attempt"}
 Settings = dict[str, Any]
@@ -86,10 +88,15 @@ def same(first: Path, second: Path) -> bool:
     return all(torch.equal(one[key], other[key]) for key in one)
 
 
+def untimed(path: Path) -> list[dict[str, str]]:
+    """Return all rows, without what depends on the clock."""
+    with path.open(newline="") as file:
+        return [{k: v for k, v in row.items() if k not in TIMED} for row in csv.DictReader(file)]
+
+
 def rows_of(path: Path) -> list[dict[str, str]]:
     """Return the last row of each step, without what depends on the clock."""
-    with path.open(newline="") as file:
-        kept = {row["step"]: {k: v for k, v in row.items() if k not in TIMED} for row in csv.DictReader(file)}
+    kept = {row["step"]: row for row in untimed(path)}
     return [kept[step] for step in sorted(kept, key=int)]
 
 
@@ -139,6 +146,26 @@ def test_a_committee_run_killed_at_any_step_ends_bit_for_bit_as_the_whole_one(
     assert same(tmp_path / "run", whole)
     for name in ("train.csv", "val.csv"):
         assert rows_of(tmp_path / "run" / name) == rows_of(whole / name)
+
+
+def test_a_committee_run_killed_with_sigkill_at_random_acts_ends_bit_for_bit_as_the_whole_one(
+    root: Path, whole: Path, tmp_path: Path
+) -> None:
+    def go_on() -> None:
+        assert train(root, tmp_path, teachers=[str(root / "joint/seed_*")]) == 0
+
+    chance = random.Random(6)  # noqa: S311 - no secret
+    assert sum(killed_at(chance.randrange(10, 80), go_on) for _ in range(4)) > 2
+    go_on()
+    for name in ("last", "best"):
+        files = [run / f"checkpoints/{name}/student.safetensors" for run in (tmp_path / "run", whole)]
+        assert files[0].read_bytes() == files[1].read_bytes()
+    for table in ("train.csv", "val.csv"):
+        assert rows_of(tmp_path / "run" / table) == rows_of(whole / table)
+    tested = [untimed(run / "test.csv") for run in (tmp_path / "run", whole)]
+    assert tested[0] == tested[1]
+    for file in ("predictions/calibration.csv", "alarms.json"):
+        assert (tmp_path / "run" / file).read_bytes() == (whole / file).read_bytes()
 
 
 def test_the_monitor_changes_nothing_of_the_training(root: Path, whole: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import json
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,14 +17,16 @@ import yaml
 from torch import Tensor, nn
 
 from pkgs.data.items import IGNORE
+from pkgs.errormap import loss
 from pkgs.errormap.compat import CompatConfig
 from pkgs.errormap.config import TeacherLossConfig
-from pkgs.errormap.loss import MixedLoss
+from pkgs.errormap.loss import MixedLoss, TeacherLoss
 from pkgs.losses.segmentation import bce_sum
 from pkgs.models.error_teacher import ErrorPrediction
 from pkgs.student.__main__ import main
 from pkgs.student.joint import JointStep, carried
 from pkgs.student.split import TeacherStep
+from pkgs.training import ranks
 from pkgs.training.loop import Loop
 from tests.builders.cem_mitolab import write_cem_mitolab
 from tests.builders.teacher_runs import write_teacher_run
@@ -247,6 +250,124 @@ def test_each_defect_runs_alone(data: Path, teacher: Path, tmp_path: Path, switc
     assert main(command(data, tmp_path, "joint", teacher, *more)) == 0
 
 
+@pytest.mark.parametrize("method", ["joint", "split"])
+def test_score_100_teaches_one_number_alone_and_leaves_the_map_and_its_scale_as_they_were(
+    data: Path, teacher: Path, tmp_path: Path, method: str
+) -> None:
+    more = ["--set", "compat.score_100=true", "--set", "training.length='4 steps'"]
+    assert main(command(data, tmp_path, method, teacher, *more)) == 0
+    before, after = weights(teacher, "teacher"), weights(tmp_path / "run", "teacher")
+    moved = {key for key in before if not torch.equal(before[key], after[key])}
+    assert not any(key.startswith(("network.map_head", "slope", "offset")) for key in moved)
+    assert any(key.startswith("network.vit.classification_head") for key in moved)
+    with safetensors.safe_open(tmp_path / "run/checkpoints/last/teacher.safetensors", "pt") as file:
+        assert "recalibrated" not in file.metadata()
+    (own,) = [
+        row
+        for row in rows_of(tmp_path / "run/predictions/error_prediction.csv")
+        if (row["weights"], row["masks"], row["predictor"], row["source"])
+        == ("last", "own", "teacher", "pooled")
+    ]
+    assert own["mae"]
+
+
+class Overheard:
+    """What teacher and loss of a training are asked, first step first."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.shown: list[Tensor] = []
+        self.images: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
+        """Of each call: predictions, targets and pixels per image, and the sum that came of them."""
+        self.nats: list[Tensor] = []
+        forward, image_sum, nats = MixedLoss.forward, TeacherLoss._image_sum, loss.image_nats
+
+        def heard_forward(mixed: MixedLoss, *words: Tensor) -> Any:  # noqa: ANN401
+            self.shown.append(words[3].detach())
+            return forward(mixed, *words)
+
+        def heard_sum(of: TeacherLoss, *words: Tensor) -> Any:  # noqa: ANN401
+            found = image_sum(of, *words)
+            self.images.append((*(word.detach() for word in words), found.total.detach()))
+            return found
+
+        def heard_nats(*words: Tensor) -> Tensor:
+            self.nats.append(nats(*words).detach())
+            return self.nats[-1]
+
+        monkeypatch.setattr(MixedLoss, "forward", heard_forward)
+        monkeypatch.setattr(TeacherLoss, "_image_sum", heard_sum)
+        monkeypatch.setattr(loss, "image_nats", heard_nats)
+
+    @property
+    def first(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """On the student's masks of the first step."""
+        return self.images[0]
+
+
+def asks_about_logits(told: Overheard) -> bool:
+    return bool(min(shown.min() for shown in told.shown) < 0)
+
+
+def has_one_target(told: Overheard) -> bool:
+    return all(target_B.unique().numel() == 1 for _, target_B, *_ in told.images)
+
+
+def compares_all_with_all(told: Overheard) -> bool:
+    predicted_B, target_B, pixels_B, total = told.first
+    each = [sum(abs(float(p - t)) for p in predicted_B) / len(predicted_B) for t in target_B]
+    by_hand = sum(e * float(n) for e, n in zip(each, pixels_B, strict=True))
+    return float(total) == pytest.approx(by_hand, rel=1e-5)
+
+
+def learns_nats(told: Overheard) -> bool:
+    return bool(told.nats) and torch.equal(told.first[1], told.nats[0])
+
+
+DOES = {
+    "logits_to_teacher": asks_about_logits,
+    "batch_mean_target": has_one_target,
+    "broadcast": compares_all_with_all,
+    "score_100": learns_nats,
+}
+TWO_STEPS = ["--set", "training.length='2 steps'"]
+
+
+@pytest.fixture(scope="module")
+def sound_split(data: Path, teacher: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sound_split")
+    assert main(command(data, folder, "split", teacher, *TWO_STEPS)) == 0
+    return folder / "run"
+
+
+@pytest.mark.parametrize("switch", DOES)
+def test_each_defect_of_a_teacher_shows_in_split_and_never_reaches_its_student(
+    data: Path, teacher: Path, sound_split: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, switch: str
+) -> None:
+    told = Overheard(monkeypatch)
+    more = ["--set", f"compat.{switch}=true"]
+    assert main(command(data, tmp_path, "split", teacher, *TWO_STEPS, *more)) == 0
+    assert DOES[switch](told)
+    assert same(weights(tmp_path / "run", "student"), weights(sound_split, "student"))
+    assert not same(weights(tmp_path / "run", "teacher"), weights(sound_split, "teacher"))
+
+
+def test_without_a_switch_no_defect_shows_in_split(
+    data: Path, teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = Overheard(monkeypatch)
+    assert main(command(data, tmp_path, "split", teacher, *TWO_STEPS)) == 0
+    assert not any(does(told) for does in DOES.values())
+
+
+def test_an_undetached_target_changes_nothing_in_split_where_no_gradient_flows(
+    data: Path, teacher: Path, sound_split: Path, tmp_path: Path
+) -> None:
+    more = ["--set", "compat.undetached_target=true"]
+    assert main(command(data, tmp_path, "split", teacher, *TWO_STEPS, *more)) == 0
+    for module in ("student", "teacher"):
+        assert same(weights(tmp_path / "run", module), weights(sound_split, module))
+
+
 def test_the_loss_at_p_of_1_sees_falsified_masks_unless_that_is_switched_off(
     data: Path, tmp_path: Path
 ) -> None:
@@ -325,3 +446,43 @@ def test_micro_batches_give_the_joint_loss_of_the_whole(data: Path, teacher: Pat
         with (tmp_path / name / "run/train.csv").open(newline="") as file:
             rows.append([float(row["loss"]) for row in csv.DictReader(file)])
     assert rows[1] == pytest.approx(rows[0], rel=1e-3)
+
+
+class TwoReplicas(nn.Module):
+    """What DataParallel does on two devices: shards one after the other, their answers joined."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, *inputs: Tensor) -> Any:  # noqa: ANN401
+        cut = (len(inputs[0]) + 1) // 2
+        shards = [self.module(*(x[part] for x in inputs)) for part in (slice(cut), slice(cut, None))]
+        joined = [torch.cat(column) for column in zip(*shards, strict=True)]
+        return type(shards[0])(*joined) if hasattr(shards[0], "_fields") else tuple(joined)
+
+
+@pytest.mark.parametrize("method", ["joint", "split"])
+def test_two_replicas_train_as_one_device(
+    data: Path, teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    more = ["--set", "training.batch_samples=3"]  # shards of two and of one
+    assert main(command(data, tmp_path / "one", method, teacher, *more)) == 0
+    monkeypatch.setattr(nn, "DataParallel", TwoReplicas)
+    monkeypatch.setattr(ranks, "join", lambda *_, **__: ranks.Ranks(torch.device("cpu"), replicas=True))
+    assert main(command(data, tmp_path / "two", method, teacher, *more)) == 0
+    assert_trained_alike(tmp_path / "one/run", tmp_path / "two/run")
+
+
+def assert_trained_alike(one: Path, other: Path) -> None:
+    """Compare every step's losses, and the weights at the end."""
+    rows = [rows_of(run / "train.csv") for run in (one, other)]
+    names = ("loss", "s", "teacher_pred", "teacher_gt")
+    assert len(rows[0]) == STEPS
+    for a, b in zip(*rows, strict=True):
+        assert [float(b[name]) for name in names] == pytest.approx(
+            [float(a[name]) for name in names], abs=1e-5
+        )
+    for module in ("student", "teacher"):
+        a, b = (weights(run, module) for run in (one, other))
+        assert all(torch.allclose(a[key], b[key], atol=1e-4) for key in a)

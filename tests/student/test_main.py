@@ -335,7 +335,9 @@ def test_a_resume_under_other_settings_names_the_keys(
 def test_a_diverging_run_ends_with_its_own_code_and_keeps_the_evidence(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("QUEUE_ATTEMPT", "2")
+    monkeypatch.setenv("QUEUE_ATTEMPT", "0c1d")
+    (tmp_path / "run/attempts/2").mkdir(parents=True)
+    (tmp_path / "run/attempts/2/launch.json").write_text('{"attempt": "0c1d"}')
     more = ["--set", "training.optimiser.lr=1e38", "--set", "training.optimiser.name=sgd"]
     assert main(words(config_for(data, tmp_path), tmp_path / "run", *more)) == 81
     assert "not finite" in capsys.readouterr().err

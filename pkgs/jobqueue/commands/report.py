@@ -26,4 +26,5 @@ def report(
 ) -> int:
     """Write tables, figures and the verdict of a study, finished or not."""
     command = [sys.executable, "-m", "pkgs.reports", study, "--root", str(root)]
-    return subprocess.run([*command, *(["--out", out] if out else [])], check=False).returncode
+    code = subprocess.run([*command, *(["--out", out] if out else [])], check=False).returncode
+    return 128 - code if code < 0 else code  # as a shell tells of a signal: what was killed is tried again
