@@ -24,11 +24,11 @@ FINER: Final = 2
 """Drawn pixels per pixel, along each axis."""
 BLUR_PX: Final = 0.6
 NOISE: Final = 0.02
-SHADOW: Final = 0.05
+SHADOW: Final = 0.04
 """Length of the longest, in sides of a patch."""
-SHADE: Final = 0.5
+SHADE: Final = 0.6
 """How much light is left in a shadow."""
-GABLE: Final = (0.09, 0.09)
+GABLE: Final = (0.06, 0.07)
 """Least difference of a roof's half from the roof's colour, and what the sun's direction adds."""
 SPLINE_SPREAD: Final = 151 / 315
 """Standard deviation of a cubic B-spline surface over independent nodes of variance 1 (mean over places)."""

@@ -28,9 +28,9 @@ GAP: Final = 0.025
 MARGIN: Final = 0.15
 """Buildings stand so far outside of the tile, too: its border cuts some."""
 ROAD_WIDTH: Final = (0.07, 0.11)
-LOTS: Final = (0.15, 0.35)
+LOTS: Final = (0.5, 1.0)
 """Distractors per building: bare ground of the shape and colours of a roof, without gable and shadow."""
-TREES: Final = (2.0, 6.0)
+TREES: Final = (3.0, 8.0)
 """Per area of one patch."""
 TREE_RADIUS: Final = (0.025, 0.055)
 AT_A_WALL: Final = 0.45

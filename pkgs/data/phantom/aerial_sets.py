@@ -18,9 +18,9 @@ from PIL import Image
 from pkgs.data.phantom.aerial_cuts import CLEAN_SIDE, Cut, extent_of, offsets, overlapping, scattered
 from pkgs.data.phantom.aerial_image import draw_image
 from pkgs.data.phantom.aerial_looks import LOOKS
-from pkgs.data.phantom.aerial_scene import DENSITY, draw_scene
+from pkgs.data.phantom.aerial_scene import DENSITY, Scene, draw_scene
 from pkgs.data.phantom.aerial_truth import TRUTH, PatchTruth, truth_of, write_truth
-from pkgs.data.phantom.object_events import NoiseConfig, draw_labels
+from pkgs.data.phantom.object_events import Labels, NoiseConfig, draw_labels
 from pkgs.data.phantom.outlines import Mask, raster
 from pkgs.data.readers.datacentric import CLEAN, IMAGES, NOISY
 from pkgs.foundation.registry import choose
@@ -133,7 +133,7 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """One source tile, drawn."""
+    """One source tile, drawn, or a patch of it."""
 
     image: NDArray[np.uint8]
     clean: Mask
@@ -141,45 +141,44 @@ class Tile:
 
 
 def _each(plan: Plan, draft: Path, *, workers: int) -> Iterable[list[Written]]:
-    densities = densities_of(plan)
     if workers <= 1:
-        yield from (write_tile(plan, n, densities[n], draft) for n in range(plan.tiles))
+        yield from (write_tile(plan, number, draft) for number in range(plan.tiles))
         return
     with ProcessPoolExecutor(workers) as pool:
-        yield from pool.map(
-            write_tile, [plan] * plan.tiles, range(plan.tiles), densities, [draft] * plan.tiles
-        )
+        yield from pool.map(write_tile, [plan] * plan.tiles, range(plan.tiles), [draft] * plan.tiles)
 
 
-def densities_of(plan: Plan) -> list[float]:
-    """Return the buildings per area of a patch of each tile: even over the range, so that seeds share it."""
+def density_of(plan: Plan, number: int) -> float:
+    """Return the buildings per area of a patch: tiles cover the range evenly, so that seeds hardly differ."""
     rng = np.random.default_rng(derive(plan.seed, Purpose.DATA, f"{plan.kind}_phantom", "density"))
     places = (rng.permutation(plan.tiles) + rng.uniform(size=plan.tiles)) / plan.tiles
-    return [float(DENSITY[0] + (DENSITY[1] - DENSITY[0]) * place) for place in places]
+    return float(DENSITY[0] + (DENSITY[1] - DENSITY[0]) * places[number])
 
 
-def write_tile(plan: Plan, number: int, density: float, draft: Path) -> list[Written]:
-    """Draw and write one source tile; return what is told of its patches."""
+def draw_tile(plan: Plan, number: int) -> tuple[Scene, Labels]:
+    """Return what stands on source tile `number`, and its labels."""
     key = f"{plan.kind}_phantom/{number}"
-
-    def rng(what: str) -> np.random.Generator:
-        return np.random.default_rng(derive(plan.seed, Purpose.DATA, key, what))
-
+    rng = np.random.default_rng(derive(plan.seed, Purpose.DATA, key, "scene"))
     extent = extent_of(plan.per_side) if plan.kind == "datacentric" else float(CLEAN_SIDE)
-    scene = draw_scene(rng("scene"), extent=extent, density=density)
-    side_px, tile_px = plan.side_px, tile_side(plan)
-    image = draw_image(rng("image"), scene, LOOKS[plan.kind], side_px=side_px, tile_px=tile_px)
-    labels = draw_labels(scene, plan.noise, seed=plan.seed, key=key, side_px=side_px)
+    scene = draw_scene(rng, extent=extent, density=density_of(plan, number))
+    return scene, draw_labels(scene, plan.noise, seed=plan.seed, key=key, side_px=plan.side_px)
+
+
+def write_tile(plan: Plan, number: int, draft: Path) -> list[Written]:
+    """Draw and write one source tile; return what is told of its patches."""
+    scene, labels = draw_tile(plan, number)
+    rng = np.random.default_rng(derive(plan.seed, Purpose.DATA, f"{plan.kind}_phantom/{number}", "image"))
+    tile_px = tile_side(plan)
+    image = draw_image(rng, scene, LOOKS[plan.kind], side_px=plan.side_px, tile_px=tile_px)
     shape = (tile_px, tile_px)
     tile = Tile(image, raster(labels.clean, shape), raster(labels.noisy, shape))
     written = []
     for cut in cuts_of(plan, number):
-        part = _part(tile, cut, side_px)
-        truth = None
+        patch, truth = _patch(tile, cut, plan.side_px), None
         if plan.kind == "datacentric":
-            truth = truth_of(cut, labels, clean=part.clean, noisy=part.noisy)
-        _write(draft, plan, number, cut=cut, patch=part)
-        written.append(Written(float(part.clean.mean()), truth))
+            truth = truth_of(cut, labels, clean=patch.clean, noisy=patch.noisy)
+        _write(draft, plan, number, cut=cut, patch=patch)
+        written.append(Written(float(patch.clean.mean()), truth))
     return written
 
 
@@ -205,7 +204,7 @@ def part_of(plan: Plan, number: int) -> str:
     return "test" if left <= test else "val" if left <= test + val else "train"
 
 
-def _part(tile: Tile, cut: Cut, side_px: int) -> Tile:
+def _patch(tile: Tile, cut: Cut, side_px: int) -> Tile:
     here = (slice(cut.row, cut.row + side_px), slice(cut.column, cut.column + side_px))
     return Tile(tile.image[here], tile.clean[here], tile.noisy[here])
 
