@@ -1,4 +1,4 @@
-"""Making and checking data sets: `python -m utility.prepare_data cem_phantom|folder|cem_mitolab|whu|…`.
+"""Making and checking data sets: `python -m utility.prepare_data cem_phantom|whu_phantom|folder|whu|…`.
 
 Only parses, calls, and tells. Safe to kill and to start again: a set that is whole is left as it is. The
 releases of the first study are unpacked or fetched where they are not there; any other downloaded set is
@@ -7,9 +7,8 @@ looked through under the name of its layout and never changed.
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -23,10 +22,11 @@ from pkgs.data.phantom.generate import SIZES_PX, Plan, generate
 from pkgs.data.prepare_release import From, Prepared, prepare
 from pkgs.data.release import RELEASES, Bar
 from pkgs.data.verify import Findings, told, verify
-from pkgs.data.whole_folder import MARK, Outcome, build_once
+from pkgs.data.whole_folder import Outcome, build_once
 from pkgs.foundation import exit_codes
-from pkgs.foundation.files import read_json
 from pkgs.foundation.registry import choose
+from utility import aerial_phantoms
+from utility.set_building import Out, Seed, Workers, tell, threads
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -42,7 +42,8 @@ Archive = Annotated[Path | None, typer.Option(help="Unpack this zip file, if the
 Fetch = Annotated[bool, typer.Option("--fetch", help="Download it from EMPIAR, if it is not there.")]
 Url = Annotated[str, typer.Option(help="Address of the archive, where EMPIAR's has changed.")]
 Sha256 = Annotated[str, typer.Option(help="What the archive must have; else the first one is noted.")]
-Out = Annotated[Path, typer.Option(help="Folder of the data set; a data sheet in it stays.")]
+
+app.add_typer(aerial_phantoms.app)
 
 
 @app.command(name="cem_phantom")
@@ -50,8 +51,8 @@ def cem_phantom(
     *,
     out: Out,
     size: Annotated[str, typer.Option(help=f"Side in pixels: {', '.join(SIZES_PX)} (demo is 64).")] = "demo",
-    seed: Annotated[int, typer.Option(help="Fixes every byte.")] = 0,
-    workers: Annotated[int, typer.Option(help="Processes; 0: as many as this run has threads or cores.")] = 0,
+    seed: Seed = 0,
+    workers: Workers = 0,
 ) -> None:
     """Generate the synthetic electron-microscopy set (no download)."""
 
@@ -62,11 +63,11 @@ def cem_phantom(
             out,
             plan.recipe(),
             lambda draft: generate(
-                draft, plan, workers=workers or _threads(), tick=lambda count: bar(count, total)
+                draft, plan, workers=workers or threads(), tick=lambda count: bar(count, total)
             ),
         )
 
-    _tell(out, build)
+    tell(out, build)
 
 
 @app.command()
@@ -97,7 +98,7 @@ def folder(  # noqa: PLR0913 - one per option
             lambda draft: convert(draft, plan, pairs=pairs, tick=lambda count: bar(count, len(pairs))),
         )
 
-    _tell(out, build)
+    tell(out, build)
 
 
 @app.command(name="cem_mitolab")
@@ -222,37 +223,6 @@ def _report(findings: Findings) -> None:
     if findings.faults:
         print("\n".join(findings.faults), file=sys.stderr)
         raise typer.Exit(exit_codes.USAGE)
-
-
-def _threads() -> int:
-    """Return how many processes this run may keep busy: the queue hands out threads by OMP_NUM_THREADS."""
-    given = os.environ.get("OMP_NUM_THREADS", "")
-    return int(given) if given.isdecimal() and int(given) > 0 else len(os.sched_getaffinity(0))
-
-
-def _tell(out: Path, build: Callable[[Callable[[int, int], None]], Outcome]) -> None:
-    """Run `build` under a progress bar; say what is there now, or in one sentence what is wrong."""
-    from rich.progress import Progress  # noqa: PLC0415 - `--help` and errors come without it
-
-    try:
-        with Progress(disable=not sys.stderr.isatty(), transient=True) as progress:
-            task = progress.add_task(f"writing {out}", total=None)
-            outcome = build(lambda count, total: progress.update(task, advance=count, total=total))
-    except (DataError, ValueError) as error:
-        print(error, file=sys.stderr)
-        raise typer.Exit(exit_codes.USAGE) from None
-    except OSError as error:
-        print(f"{out}: cannot be written ({error}).", file=sys.stderr)
-        raise typer.Exit(exit_codes.FAILED) from None
-    print(_sentence(out, outcome))
-
-
-def _sentence(out: Path, outcome: Outcome) -> str:
-    mark = read_json(out / MARK)
-    facts: Mapping[str, object] = mark if isinstance(mark, dict) else {}
-    pool = f", {facts['pool_images']} unlabelled" if "pool_images" in facts else ""
-    share = facts.get("foreground_share")
-    return f"{out} {outcome.value}: {facts.get('images')} labelled images{pool}, foreground share {share}."
 
 
 if __name__ == "__main__":

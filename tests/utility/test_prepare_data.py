@@ -109,3 +109,50 @@ def test_a_set_with_faults_names_them_all_and_ends_with_code_two(tmp_path: Path)
     code, text = ask("whu", "--root", root)
     assert code == 2
     assert "1 files without a partner: 2 (no mask)" in text
+
+
+def test_an_aerial_set_is_built_once_told_and_found_whole(tmp_path: Path) -> None:
+    words = ("alabama_phantom", "--out", tmp_path / "set", "--workers", "1")
+    code, text = ask(*words)
+    assert code == 0
+    assert "built: 60 labelled images, foreground share 0.0" in text
+    assert "empty share 0." in text
+    digest = digest_tree(tmp_path / "set")
+    assert "was there already" in ask(*words)[1]
+    assert digest_tree(tmp_path / "set") == digest
+    assert ask("alabama", "--root", tmp_path / "set")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--noise-rate", "0.8"), "lower clean_cells to at most 0.2"),
+        (("--shares", "rotat=1"), "Did you mean 'rotate'?"),
+        (("--shares", "rotate=.5"), "must sum to 1, got 0.5"),
+        (("--shares", "rotate"), "is not of the form rotate=.6"),
+        (("--tile-shift", "2"), "tile_shift"),
+        (("--size", "63"), "Known: 128, 256, 64, 96, demo, full"),
+    ],
+)
+def test_noise_that_cannot_be_is_a_sentence_and_writes_nothing(
+    tmp_path: Path, words: tuple[str, ...], told: str
+) -> None:
+    code, text = ask("datacentric_phantom", "--out", tmp_path / "set", *words)
+    assert code == 2
+    assert told in text
+    assert "Traceback" not in text
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_noise_settings_reach_the_set_and_its_mark(tmp_path: Path) -> None:
+    words = ("--shares", "drop=.5,add=.5", "--noise-rate", ".5", "--layout", "later", "--alpha")
+    code, text = ask("datacentric_phantom", "--out", tmp_path / "set", *words)
+    mark = json.loads((tmp_path / "set/dataset.json").read_text())
+    assert code == 0
+    assert "mean noise 0." in text
+    assert mark["shares"] == {"rotate": 0, "shift": 0, "drop": 0.5, "resize": 0, "add": 0.5}
+    assert (mark["noise_rate"], mark["layout"], mark["alpha"]) == (0.5, "later", True)
+    header = (tmp_path / "set/truth/truth.csv").read_text().splitlines()[0]
+    assert header == "imageid,noise,objects,hits_rotate,hits_shift,hits_drop,hits_resize,hits_add"
+    assert len(list((tmp_path / "set/image_patches").iterdir())) == 256
