@@ -13,6 +13,7 @@ from pkgs.data.formats.grey_image import digest_image
 from pkgs.data.items import Reader, Sample
 from pkgs.data.split import Entry, check_leaks, fitting, read_split, split_file, write_split
 from pkgs.data.unchanged import refuse_changed, remember_unchanged
+from pkgs.data.whole_folder import is_synthetic
 from pkgs.foundation.provenance import digest_file
 from pkgs.foundation.registry import choose
 
@@ -80,6 +81,15 @@ def problems_of_pool(config: PoolConfig | None) -> list[str]:
     except ValueError as error:
         return [str(error)]
     return []
+
+
+def origin_of(config: DataConfig) -> dict[str, object]:
+    """Return what provenance.json says of the data."""
+    return {
+        "root": config.root,
+        "split": config.split.file_name,
+        "synthetic": is_synthetic(Path(config.root)),
+    }
 
 
 def _digests(samples: list[Sample], tick: Callable[[], None]) -> dict[str, str]:
