@@ -10,6 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
+from pkgs.data.cache.shelf import FILLING, SEALED
+from pkgs.data.channel_statistics import channel_statistics
 from pkgs.data.config import DataConfig
 from pkgs.data.digests import digest_sample
 from pkgs.data.folds import read_folds
@@ -17,6 +19,7 @@ from pkgs.data.formats.rgb_image import digest_rgb
 from pkgs.data.inputs import find, problems
 from pkgs.data.items import DataError
 from pkgs.data.labelled import Labelled, open_labelled
+from pkgs.data.part_statistics import statistics_of
 from pkgs.data.readers.alabama import Alabama
 from pkgs.data.readers.datacentric import COLOURS, DataCentric
 from pkgs.data.samples import Part
@@ -102,7 +105,8 @@ def test_all_folds_and_splits_share_one_cache(noisy: Path) -> None:
     for fold in range(3):
         opened(noisy, split={"by": "folds", "folds": 3, "fold": fold})
     opened(noisy, split={"by": "patch"})
-    assert len(list((noisy.parent / "cache").glob("*.cache"))) == 2  # images and numbered objects
+    files = (noisy.parent / "cache").iterdir()
+    assert len({path.stem for path in files if path.suffix in {SEALED, FILLING}}) == 2  # images and objects
 
 
 def test_where_all_train_the_same_images_judge_and_it_is_said(noisy: Path) -> None:
@@ -231,6 +235,13 @@ def test_grey_images_have_no_colours_to_match(tmp_path: Path) -> None:
     root = write_cem_mitolab(tmp_path / "cem", sources=8)
     told = problems(config_for(root, layout="cem_mitolab", colour_match="per_image"))
     assert "cem_mitolab holds grey images. Leave it out." in told[0]
+
+
+def test_statistics_of_a_part_are_those_of_its_files_and_of_no_others(noisy: Path) -> None:
+    data = opened(noisy)
+    known = [sample for sample in data.inputs.samples if sample.id in data.train.ids]
+    expected = channel_statistics(DataCentric(), known)
+    assert statistics_of(data.train) == (expected.mean, expected.std)
 
 
 def test_inverted_masks_are_said_with_the_cure(noisy: Path) -> None:

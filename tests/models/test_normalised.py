@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from pkgs.data.readers import alabama, datacentric, whu
-from pkgs.foundation.colours import COLOURS
+from pkgs.foundation.colours import COLOURS, Colours
 from pkgs.models.catalog import student_of
 from pkgs.models.config import ModelConfig
 from pkgs.models.normalised import Normalised
@@ -112,6 +112,18 @@ def test_a_network_for_other_images_is_refused(more: dict[str, object], channels
     config = ModelConfig.model_validate({**SMALL, **more})
     with pytest.raises(ValueError, match=message):
         student_of(config, seed=1, image_channels=channels)
+
+
+def test_constants_of_the_training_part_are_those_that_were_counted() -> None:
+    config = ModelConfig.model_validate({"name": "unet2d", "colours": "train"})
+    counted = Colours((10, 20, 30), (1, 2, 3))
+    assert student_of(config, seed=1, image_channels=3, colours=counted).state_dict()["mean"].tolist() == [
+        10,
+        20,
+        30,
+    ]
+    waiting = student_of(config, seed=1, image_channels=3)  # for weights to be loaded
+    assert waiting.state_dict()["std"].tolist() == [255] * 3
 
 
 def test_a_spread_of_zero_is_refused_in_the_settings() -> None:

@@ -130,8 +130,10 @@ def test_grey_networks_and_colour_settings_are_told_apart(
 
 
 def test_a_network_without_options_takes_colours_too(data: Path, tmp_path: Path) -> None:
-    config = config_for(data, tmp_path, model={"name": "unet2d"})
+    config = config_for(data, tmp_path, model={"name": "unet2d", "colours": "train"})
     assert main(words(config, tmp_path / "run")) == 0
     model = get_model(tmp_path / "run")
+    assert isinstance(model.network, Normalised)
+    assert 60 < model.network.mean[0] < 90  # mostly ground of (60, 120, 50)
     assert model.image_shape == (3, 32, 32)
     assert model(model.preprocess(data / "image_patches/t_0_0_0_0.png")).shape == (1, 1, 32, 32)
