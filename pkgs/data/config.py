@@ -129,6 +129,15 @@ class DataConfig(Section):
     cache: CacheConfig = CacheConfig()
     loader: LoaderConfig = LoaderConfig()
 
+    @model_validator(mode="after")
+    def _one_mask_per_image(self) -> Self:
+        if self.test_labels and self.split.by == "all":
+            raise ValueError(
+                "test_labels: with split.by: all the images of test are those of train, and have one mask each; "
+                "leave it out, or give labels"
+            )
+        return self
+
 
 class AugmentConfig(Section):
     """Random changes of the training images; drawn per sample, the same in all conditions of a seed."""
