@@ -8,7 +8,10 @@ from __future__ import annotations
 from pkgs.data.cache.loader import Loader
 from pkgs.data.config import DataConfig
 from pkgs.data.labelled import Labelled, open_labelled
+from pkgs.data.part_statistics import statistics_of
 from pkgs.data.samples import Part
+from pkgs.foundation.colours import Colours
+from pkgs.models.config import ModelConfig
 from pkgs.training.assembly import Start
 
 
@@ -24,6 +27,15 @@ def load(config: DataConfig, start: Start) -> Labelled:
     start.warn(data.inputs.warnings)
     training = start.plan.training
     return data.short(training.batch_samples) if training.short_training else data
+
+
+def counted_colours(config: ModelConfig, train: Part, start: Start) -> Colours | None:
+    """Return the colours of the training part where the network normalises by these; else None.
+
+    Raises:
+        Stopped: If a stop was asked for meanwhile.
+    """
+    return Colours(*statistics_of(train, tick=start.check)) if config.colours == "train" else None
 
 
 def loader_of(train: Part, start: Start, *, config: DataConfig) -> Loader:

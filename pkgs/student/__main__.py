@@ -6,10 +6,12 @@ torch loads only when a run begins.
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from pkgs.data.catalog import channels_of
 from pkgs.data.inputs import origin_of, problems, problems_of_pool
 from pkgs.ensemble.columns import TEST_COLUMNS
 from pkgs.errormap.compat import data_of_run
@@ -18,6 +20,7 @@ from pkgs.student.config import StudentConfig
 from pkgs.training import program
 from pkgs.training.arguments import Arguments
 from pkgs.training.program import Plan
+from pkgs.training.starting_point import StartingPoint
 from pkgs.training.tables import Table, render
 
 if TYPE_CHECKING:
@@ -47,8 +50,20 @@ def _plan(arguments: Arguments, config: StudentConfig) -> Plan:
         problems=lambda: problems(config.data) + problems_of_pool(config.pool),
         origin=partial(origin_of, config.data),
         join=partial(_join, config),
-        starting_points=lambda: config.starting_points,
+        starting_points=partial(_starting_points, config),
     )
+
+
+def _starting_points(config: StudentConfig) -> Mapping[str, StartingPoint]:
+    """Return what the run begins with.
+
+    Raises:
+        ValueError: If the network does not take these images, or the run does not say where it begins.
+    """
+    fault = config.model.fault_for(channels_of(config.data.layout))
+    if fault:
+        raise ValueError(fault)
+    return config.starting_points
 
 
 def _join(config: StudentConfig, start: Start) -> Joined:
@@ -58,16 +73,21 @@ def _join(config: StudentConfig, start: Start) -> Joined:
         ValueError: If data, device or checkpoint cannot be used.
         Stopped: If a stop was asked for meanwhile.
     """
-    from pkgs.ensemble.labelled_run import load, loader_of  # noqa: PLC0415 - torch; `--check` comes without it
+    # torch; `--check` comes without it
+    from pkgs.ensemble.labelled_run import counted_colours, load, loader_of  # noqa: PLC0415
     from pkgs.foundation.registry import choose  # noqa: PLC0415
-    from pkgs.models.catalog import build_student  # noqa: PLC0415
+    from pkgs.models.catalog import student_of  # noqa: PLC0415
     from pkgs.student.catalog import METHODS  # noqa: PLC0415
     from pkgs.student.method import Common  # noqa: PLC0415
     from pkgs.training.assembly import Joined  # noqa: PLC0415
 
     data = load(config.data, start)
     share = data.train.foreground_share if config.model.init_prior else None
-    network = build_student(config.model.name, seed=start.seed, foreground_share=share).to(start.device)
+    colours = counted_colours(config.model, data.train, start)
+    channels = channels_of(config.data.layout)
+    network = student_of(
+        config.model, seed=start.seed, image_channels=channels, foreground_share=share, colours=colours
+    ).to(start.device)
     start.after_networks()
     loader = loader_of(data.train, start, config=config.data)
     method = choose("method", METHODS, config.method)(

@@ -49,6 +49,8 @@ class Plan:
     """What provenance.json says of the data."""
     join: Callable[[Start], Joined]
     """Put data, networks, method and loop together. Raises ValueError for what cannot be used."""
+    faults: Callable[[], list[str]] = list
+    """What is wrong with the settings taken together, one sentence each; before every start."""
     starting_points: Callable[[], Mapping[str, StartingPoint]] | None = None
     """The checkpoints that the run begins with, by their name in provenance.json, which tells them where this
     is given. Raises ValueError if there is none where one is needed."""
@@ -98,9 +100,12 @@ def main(
 
 
 def _faults_of_inputs(plan: Plan, folder: RunFolder) -> list[str]:
-    """Return what is wrong with the checkpoints that the run begins with; nothing once it is finished."""
-    if plan.starting_points is None or is_finished(folder):
+    """Return what is wrong with settings and checkpoints that the run begins with; nothing once it ended."""
+    if is_finished(folder):
         return []
+    faults = plan.faults()
+    if faults or plan.starting_points is None:
+        return faults
     try:
         points = plan.starting_points()
     except ValueError as error:
