@@ -16,6 +16,7 @@ from pkgs.data.matched_colours import match_for
 from pkgs.data.other_labels import read_keep, with_labels
 from pkgs.data.split import Entry, check_leaks
 from pkgs.data.tiled import Tiled, tile
+from pkgs.data.whole_folder import is_synthetic
 from pkgs.foundation.provenance import digest_file
 from pkgs.foundation.registry import choose
 
@@ -93,6 +94,15 @@ def problems_of_pool(config: PoolConfig | None) -> list[str]:
     except ValueError as error:
         return [str(error)]
     return []
+
+
+def origin_of(config: DataConfig) -> dict[str, object]:
+    """Return what provenance.json says of the data."""
+    return {
+        "root": config.root,
+        "split": config.split.file_name,
+        "synthetic": is_synthetic(Path(config.root)),
+    }
 
 
 def _sets(config: DataConfig) -> list[LabelledSet]:

@@ -31,6 +31,16 @@ class Labelled:
     val: Part
     test: Part
 
+    def with_objects(self) -> Labelled:
+        """Return the parts all with numbered objects, for who trains on these as well."""
+        train, val = (replace(part, instances=self.test.instances) for part in (self.train, self.val))
+        return replace(self, train=train, val=val)
+
+    def short(self, count: int) -> Labelled:
+        """Return the first `count` samples of each part, for a short training."""
+        train, val, test = (part.between(range(count)) for part in (self.train, self.val, self.test))
+        return Labelled(self.inputs, train, val, test)
+
 
 def open_labelled(
     config: DataConfig, *, device: torch.device, tick: Callable[[], None] = lambda: None

@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pkgs.data.catalog import channels_of
-from pkgs.data.inputs import problems
-from pkgs.data.whole_folder import is_synthetic
+from pkgs.data.inputs import origin_of, problems
 from pkgs.ensemble.columns import TEST_COLUMNS
 from pkgs.ensemble.members import Members, find_members
 from pkgs.foundation import exit_codes
@@ -132,13 +131,8 @@ def _write_down(folder: RunFolder, members: Members, data: Labelled) -> None:
     """Keep the settings, and which weights went into the mean."""
     from pkgs.foundation.provenance import collect  # noqa: PLC0415 - asks git and all packages
 
-    root = members.config.data.root
     told = collect(sys.argv, data_fingerprint=data.inputs.fingerprint, config_digest=digest(members.config))
-    about = {
-        "root": root,
-        "split": members.config.data.split.file_name,
-        "synthetic": is_synthetic(Path(root)),
-    }
+    about = origin_of(members.config.data)
     inputs = {name: point.digest() for name, point in members.points.items()}
     write_json(folder.provenance, {**told, "data": about, INPUTS: inputs})
     write_whole(folder.config, dump_yaml(members.config))

@@ -5,209 +5,94 @@ torch loads only when a run begins.
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from pkgs.data.inputs import Inputs, find, problems
-from pkgs.data.whole_folder import is_synthetic
+from pkgs.data.inputs import origin_of, problems
 from pkgs.errormap.compat import data_of_run
-from pkgs.foundation.config import load_config
 from pkgs.teacher.columns import TEST_COLUMNS, TRAIN_COLUMNS, VAL_COLUMNS
 from pkgs.teacher.config import PretrainingConfig
 from pkgs.training import program
-from pkgs.training.arguments import Arguments, parse
-from pkgs.training.heartbeat import Heartbeat
-from pkgs.training.run_state import damaged_checkpoints, differences, is_finished
-from pkgs.training.stop import StopRequest
+from pkgs.training.arguments import Arguments
+from pkgs.training.program import Plan
 from pkgs.training.tables import Table
 
 if TYPE_CHECKING:
-    from pkgs.data.cache.loader import Loader
     from pkgs.data.samples import Part
     from pkgs.teacher.step import Pretraining, Shown
+    from pkgs.training.assembly import Joined, Start
     from pkgs.training.ema import Ema
     from pkgs.training.loop import Loop
-    from pkgs.training.ranks import Ranks
 
 
 MODULE: Final = "pkgs.teacher"
 PURPOSE: Final = "Pretrain an error teacher on falsified masks and judge it on unseen sources."
 
 
-@dataclass(frozen=True, slots=True)
-class Joined:
-    """The parts of a run, put together."""
-
-    method: Pretraining
-    loop: Loop[Shown]
-    loader: Loader
-    test: Part
-    average: Ema | None
-
-
 def main(argv: list[str]) -> int:
     """Do what the command line says and return the exit code."""
-    stop = StopRequest()
-    stop.listen()  # before torch loads, which takes seconds
-    arguments = parse(argv, os.environ, module=MODULE, purpose=PURPOSE)
-    try:
-        config = load_config(
-            PretrainingConfig, arguments.config, overrides=arguments.overrides, variables=arguments.variables
-        )
-    except ValueError as error:
-        return program.refuse([str(error)])
+    return program.main(argv, PretrainingConfig, module=MODULE, purpose=PURPOSE, plan=_plan)
+
+
+def _plan(arguments: Arguments, config: PretrainingConfig) -> Plan:
     data = data_of_run(config.data, config.compat, run=arguments.run_name)
     config = config.model_copy(update={"data": data})
-    faults = differences(arguments.folder, config)
-    if arguments.check:
-        faults += problems(config.data) + damaged_checkpoints(arguments.folder)
-    if faults:
-        return program.refuse(faults)
-    if arguments.check:
-        return program.say(f"{arguments.config}: config and data are fine.")
-    if is_finished(arguments.folder) and arguments.replay_nan is None:
-        return program.say(f"{arguments.folder.path}: finished already, nothing to do.")
-
-    def work(heart: Heartbeat, ranks: Ranks) -> None:
-        joined = _join(arguments, config, heart=heart, stop=stop, ranks=ranks)
-        if arguments.replay_nan is not None:
-            program.say("\n".join(joined.loop.replay(arguments.replay_nan)))
-            return
-        _run(joined, arguments, config)
-
-    return program.run(MODULE, arguments, config.training, stop=stop, work=work)
+    return Plan(
+        config,
+        training=config.training,
+        trackers=config.trackers,
+        problems=partial(problems, config.data),
+        origin=partial(origin_of, config.data),
+        join=partial(_join, config),
+    )
 
 
-def _run(joined: Joined, arguments: Arguments, config: PretrainingConfig) -> None:
-    """Train, then judge; everything that is open is closed at the end."""
-    from pkgs.training.run_record import trackers_of  # noqa: PLC0415 - torch
-
-    loop = joined.loop
-    opened = trackers_of(loop, arguments, config, trackers=config.trackers)
-    with loop.heart, joined.loader, opened as loop.trackers:
-        loop.run()
-        if loop.ranks.first:
-            _judge(joined, arguments)
-
-
-def _join(
-    arguments: Arguments, config: PretrainingConfig, *, heart: Heartbeat, stop: StopRequest, ranks: Ranks
-) -> Joined:
-    """Load data and network, write down what they are, and go back to the last checkpoint.
+def _join(config: PretrainingConfig, start: Start) -> Joined:
+    """Load data and network, and build the method that trains it.
 
     Raises:
         ValueError: If data, device or checkpoint cannot be used.
         Stopped: If a stop was asked for meanwhile.
     """
-    import torch  # noqa: PLC0415 - seconds; `--check` and errors come without it
-
-    from pkgs.foundation.seeds import Purpose, derive  # noqa: PLC0415
+    from pkgs.ensemble.labelled_run import load, loader_of  # noqa: PLC0415 - torch; `--check` comes without it
     from pkgs.models.error_teacher import START_SHARE, build_error_teacher  # noqa: PLC0415
     from pkgs.teacher.step import Pretraining  # noqa: PLC0415
-    from pkgs.training import run_record  # noqa: PLC0415
-    from pkgs.training.ema import Ema  # noqa: PLC0415
-    from pkgs.training.loop import Loop  # noqa: PLC0415
-    from pkgs.training.numerics import cannot_obey, set_numerics  # noqa: PLC0415
-    from pkgs.training.ranks import without_effect  # noqa: PLC0415
+    from pkgs.training.assembly import Joined  # noqa: PLC0415
 
-    def check() -> None:
-        heart.beat()
-        if ranks.world == 1:  # several leave together, where the loop asks them all
-            stop.check()
-
-    numerics = set_numerics(config.training)
-    inputs, (train, val, test) = _load(config, heart=heart, check=check, ranks=ranks)
+    data = load(config.data, start).with_objects()
     name, size_px = config.teacher.model.name, config.data.size_px
     share = None if config.compat.score_100 else START_SHARE  # a number in nats has no such prior
-    teacher = build_error_teacher(name, seed=arguments.seed, size_px=size_px, share=share).to(ranks.device)
-    others = [ranks.rank] if ranks.rank else []  # what networks draw on their own, dropout: by process
-    torch.manual_seed(derive(arguments.seed, Purpose.INIT, "library", *others))
-    for warning in without_effect(config.training, ranks):
-        heart.say(f"Warning: {warning}")
-    loader = _loader(train, arguments, config, ranks=ranks)
+    teacher = build_error_teacher(name, seed=start.seed, size_px=size_px, share=share).to(start.device)
+    start.after_networks()
+    loader = loader_of(data.train, start, config=config.data)
     method = Pretraining(
-        teacher, config, seed=arguments.seed, train=train, loader=loader, val=val, ranks=ranks, check=check,
-        say=heart.say,
+        teacher, config, seed=start.seed, train=data.train, loader=loader, val=data.val, ranks=start.ranks,
+        check=start.check, say=start.heart.say,
     )  # fmt: skip
-    if config.training.deterministic and ranks.device.type == "cuda":
-        for layer in cannot_obey(method.modules):
-            heart.say(f"Warning: training.deterministic: {layer} has no exact backward on CUDA.")
-    places = run_record.places(
-        arguments,
-        config,
-        module=MODULE,
-        fingerprint=inputs.fingerprint,
+    average = start.average(teacher)
+    loop = start.loop(
+        method,
+        fingerprint=data.inputs.fingerprint,
         model=name,
         train=TRAIN_COLUMNS,
         val=VAL_COLUMNS,
+        average=average,
     )
-    decay = config.training.ema_decay
-    average = Ema(teacher, decay=decay) if decay else None
-    followers = {} if average is None else {"ema": average}
-    loop = Loop(
-        method, config.training, places=places, heart=heart, stop=stop, ranks=ranks, followers=followers
-    )
-    if arguments.replay_nan is None:
-        if ranks.first:
-            run_record.write_down(
-                arguments, config, fingerprint=inputs.fingerprint, about=_about(config, numerics)
-            )
-        if loop.resume():
-            heart.say(f"{heart.title}: going on from step {loop.state.step} of {loop.steps}.")
-    return Joined(method, loop, loader, test, average)
+    judge = partial(_judge, start.arguments, method=method, loop=loop, test=data.test, average=average)
+    return Joined(loop, opened=(loader,), judge=judge)
 
 
-def _load(
-    config: PretrainingConfig, *, heart: Heartbeat, check: Callable[[], None], ranks: Ranks
-) -> tuple[Inputs, list[Part]]:
-    """Return the data and train, val and test; of these one batch each in a short training."""
-    import numpy as np  # noqa: PLC0415
-
-    from pkgs.data.samples import Part, open_images, open_instances  # noqa: PLC0415 - torch
-
-    with ranks.first_goes_first():  # it may write the split file, and makes the cache
-        inputs = find(config.data, tick=check)
-        images, instances = (
-            opened(inputs.samples, reader=inputs.reader, config=config.data, device=ranks.device, tick=check)
-            for opened in (open_images, open_instances)
-        )
-    for warning in inputs.warnings:
-        heart.say(f"Warning: {warning}")
-    names = ("train", "val", "test")
-    parts = [Part(images, np.array(inputs.numbers(name)), instances) for name in names]
-    if config.training.short_training:
-        parts = [part.between(range(config.training.batch_samples)) for part in parts]
-    return inputs, parts
-
-
-def _loader(train: Part, arguments: Arguments, config: PretrainingConfig, *, ranks: Ranks) -> Loader:
-    from pkgs.data.cache.loader import Loader  # noqa: PLC0415 - torch
-    from pkgs.training.state import steps_in  # noqa: PLC0415
-
-    training = config.training
-    return Loader(
-        train.cache,
-        indices=train.numbers,
-        seed=arguments.seed,
-        config=config.data.loader,
-        bad_file=arguments.folder.bad_samples if ranks.first else None,
-        draws=steps_in(training.length, config=training, samples=len(train)) * training.batch_samples,
-        debug=training.debug,
-    )
-
-
-def _judge(joined: Joined, arguments: Arguments) -> None:
+def _judge(
+    arguments: Arguments, *, method: Pretraining, loop: Loop[Shown], test: Part, average: Ema | None
+) -> None:
     """Score all weights on test; test.csv comes last and marks the end."""
     from pkgs.errormap.scores import POOLED, write  # noqa: PLC0415 - torch
     from pkgs.teacher.judgement import judge, test_rows  # noqa: PLC0415
 
-    folder, loop = arguments.folder, joined.loop
-    verdicts = judge(joined.method, folder.checkpoints, test=joined.test, average=joined.average)
-    rows = [{**loop.clock(), **row} for verdict in verdicts for row in test_rows(verdict, joined.method)]
+    folder = arguments.folder
+    verdicts = judge(method, folder.checkpoints, test=test, average=average)
+    rows = [{**loop.clock(), **row} for verdict in verdicts for row in test_rows(verdict, method)]
     write({verdict.weights: verdict.errors for verdict in verdicts}, folder.predictions)
     Table(folder.test_csv, TEST_COLUMNS).append(*rows)
     pooled = {row["weights"]: row for row in rows if row["source"] == POOLED}
@@ -215,16 +100,6 @@ def _judge(joined: Joined, arguments: Arguments) -> None:
         loop.trackers.scalars(loop.state.step, row, part=f"test_{weights}")
     told = ", ".join(f"{row['teacher_auroc']:.3f} ({weights})" for weights, row in pooled.items())
     loop.heart.say(f"{loop.heart.title}: test AUROC of wrong pixels in falsified masks {told}.")
-
-
-def _about(config: PretrainingConfig, numerics: Mapping[str, object]) -> dict[str, object]:
-    """Return what provenance.json says of this method's run."""
-    data = {
-        "root": config.data.root,
-        "split": config.data.split.file_name,
-        "synthetic": is_synthetic(Path(config.data.root)),
-    }
-    return {"data": data, "numerics": numerics}
 
 
 if __name__ == "__main__":

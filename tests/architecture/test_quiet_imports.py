@@ -64,8 +64,9 @@ def test_status_needs_neither_yaml_nor_the_screen_library() -> None:
     assert loaded_after("import pkgs.jobqueue.screen.overview").isdisjoint({"yaml", "rich", "pydantic"})
 
 
-def test_the_parsed_config_of_a_method_needs_no_torch() -> None:
-    assert "torch" not in loaded_after("import pkgs.student.config")
+@pytest.mark.parametrize("module", ["pkgs.student.__main__", "pkgs.teacher.__main__"])
+def test_the_command_and_parsed_config_of_a_method_need_no_torch(module: str) -> None:
+    assert "torch" not in loaded_after(f"import {module}")
 
 
 def changed_by_importing(root: Path, package: str) -> dict[str, list[str]]:
