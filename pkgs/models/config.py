@@ -20,5 +20,8 @@ class ModelConfig(Section):
 class TeacherModelConfig(Section):
     """Which network predicts errors."""
 
-    name: Literal["vit_error_map", "vit_error_map_light"] = "vit_error_map"
-    """`vit_error_map` is the published ViT with a map head; the light one trains on a CPU in a minute."""
+    name: Literal["vit_error_map", "vit_error_map_light", "unet_error_map", "unet_error_map_light"] = (
+        "vit_error_map"
+    )
+    """`vit_error_map` is the published ViT with a map head; `unet_error_map` a U-Net for local errors, base
+    16; the light ones (the U-Net's base is 8) train on a CPU in a minute."""

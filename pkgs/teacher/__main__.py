@@ -8,16 +8,16 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from pkgs.data.inputs import Inputs, find, problems
+from pkgs.data.inputs import Inputs, problems
 from pkgs.data.whole_folder import is_synthetic
 from pkgs.errormap.compat import data_of_run
 from pkgs.foundation.config import load_config
 from pkgs.teacher.columns import TEST_COLUMNS, TRAIN_COLUMNS, VAL_COLUMNS
-from pkgs.teacher.config import PretrainingConfig
+from pkgs.teacher.config import ApplyConfig, PretrainingConfig
 from pkgs.training import program
 from pkgs.training.arguments import Arguments, parse
 from pkgs.training.heartbeat import Heartbeat
@@ -35,7 +35,9 @@ if TYPE_CHECKING:
 
 
 MODULE: Final = "pkgs.teacher"
-PURPOSE: Final = "Pretrain an error teacher on falsified masks and judge it on unseen sources."
+PURPOSE: Final = (
+    "Pretrain an error teacher on falsified masks, judge it on unseen sources, and let it find wrong labels."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,8 @@ def main(argv: list[str]) -> int:
     faults = differences(arguments.folder, config)
     if arguments.check:
         faults += problems(config.data) + damaged_checkpoints(arguments.folder)
+        if config.apply and config.apply.data:
+            faults += problems(config.apply.data)
     if faults:
         return program.refuse(faults)
     if arguments.check:
@@ -91,7 +95,7 @@ def _run(joined: Joined, arguments: Arguments, config: PretrainingConfig) -> Non
     with loop.heart, joined.loader, opened as loop.trackers:
         loop.run()
         if loop.ranks.first:
-            _judge(joined, arguments)
+            _judge(joined, arguments, config)
 
 
 def _join(
@@ -107,6 +111,7 @@ def _join(
 
     from pkgs.foundation.seeds import Purpose, derive  # noqa: PLC0415
     from pkgs.models.error_teacher import START_SHARE, build_error_teacher  # noqa: PLC0415
+    from pkgs.teacher.applying import channels_of  # noqa: PLC0415
     from pkgs.teacher.step import Pretraining  # noqa: PLC0415
     from pkgs.training import run_record  # noqa: PLC0415
     from pkgs.training.ema import Ema  # noqa: PLC0415
@@ -123,7 +128,9 @@ def _join(
     inputs, (train, val, test) = _load(config, heart=heart, check=check, ranks=ranks)
     name, size_px = config.teacher.model.name, config.data.size_px
     share = None if config.compat.score_100 else START_SHARE  # a number in nats has no such prior
-    teacher = build_error_teacher(name, seed=arguments.seed, size_px=size_px, share=share).to(ranks.device)
+    teacher = build_error_teacher(
+        name, seed=arguments.seed, size_px=size_px, image_channels=channels_of(train), share=share
+    ).to(ranks.device)
     others = [ranks.rank] if ranks.rank else []  # what networks draw on their own, dropout: by process
     torch.manual_seed(derive(arguments.seed, Purpose.INIT, "library", *others))
     for warning in without_effect(config.training, ranks):
@@ -165,23 +172,18 @@ def _load(
     config: PretrainingConfig, *, heart: Heartbeat, check: Callable[[], None], ranks: Ranks
 ) -> tuple[Inputs, list[Part]]:
     """Return the data and train, val and test; of these one batch each in a short training."""
-    import numpy as np  # noqa: PLC0415
-
-    from pkgs.data.samples import Part, open_images, open_instances  # noqa: PLC0415 - torch
+    from pkgs.data.labelled import open_labelled  # noqa: PLC0415 - torch
 
     with ranks.first_goes_first():  # it may write the split file, and makes the cache
-        inputs = find(config.data, tick=check)
-        images, instances = (
-            opened(inputs.samples, reader=inputs.reader, config=config.data, device=ranks.device, tick=check)
-            for opened in (open_images, open_instances)
-        )
-    for warning in inputs.warnings:
+        data = open_labelled(config.data, device=ranks.device, tick=check)
+    for warning in data.inputs.warnings:
         heart.say(f"Warning: {warning}")
-    names = ("train", "val", "test")
-    parts = [Part(images, np.array(inputs.numbers(name)), instances) for name in names]
+    parts = [data.train, data.val, data.test]
+    if config.falsify.kind == "sound":  # it changes single objects; `objects` numbers them as they are
+        parts = [replace(part, instances=data.test.instances) for part in parts]
     if config.training.short_training:
         parts = [part.between(range(config.training.batch_samples)) for part in parts]
-    return inputs, parts
+    return data.inputs, parts
 
 
 def _loader(train: Part, arguments: Arguments, config: PretrainingConfig, *, ranks: Ranks) -> Loader:
@@ -200,8 +202,8 @@ def _loader(train: Part, arguments: Arguments, config: PretrainingConfig, *, ran
     )
 
 
-def _judge(joined: Joined, arguments: Arguments) -> None:
-    """Score all weights on test; test.csv comes last and marks the end."""
+def _judge(joined: Joined, arguments: Arguments, config: PretrainingConfig) -> None:
+    """Score all weights on test, and ask about given labels; test.csv comes last and marks the end."""
     from pkgs.errormap.scores import POOLED, write  # noqa: PLC0415 - torch
     from pkgs.teacher.judgement import judge, test_rows  # noqa: PLC0415
 
@@ -209,12 +211,28 @@ def _judge(joined: Joined, arguments: Arguments) -> None:
     verdicts = judge(joined.method, folder.checkpoints, test=joined.test, average=joined.average)
     rows = [{**loop.clock(), **row} for verdict in verdicts for row in test_rows(verdict, joined.method)]
     write({verdict.weights: verdict.errors for verdict in verdicts}, folder.predictions)
+    if config.apply:
+        _apply(config.apply, joined, arguments, config)
     Table(folder.test_csv, TEST_COLUMNS).append(*rows)
     pooled = {row["weights"]: row for row in rows if row["source"] == POOLED}
     for weights, row in pooled.items():
         loop.trackers.scalars(loop.state.step, row, part=f"test_{weights}")
     told = ", ".join(f"{row['teacher_auroc']:.3f} ({weights})" for weights, row in pooled.items())
     loop.heart.say(f"{loop.heart.title}: test AUROC of wrong pixels in falsified masks {told}.")
+
+
+def _apply(apply: ApplyConfig, joined: Joined, arguments: Arguments, config: PretrainingConfig) -> None:
+    """Write where the teacher takes the given labels to be wrong."""
+    from pkgs.teacher.applying import given_labels, write_chances  # noqa: PLC0415 - torch
+    from pkgs.training.checkpoints import load_weights_of  # noqa: PLC0415
+
+    method, folder = joined.method, arguments.folder
+    load_weights_of(folder.checkpoints, apply.weights, method.modules)
+    given = given_labels(apply, config.data, test=joined.test, device=method.ranks.device, check=method.check)
+    batch = config.training.batch_samples
+    write_chances(folder.path, method.teacher, given, batch=batch, check=method.check)
+    heart = joined.loop.heart
+    heart.say(f"{heart.title}: asked about the labels of {len(given.part)} images ({apply.weights}).")
 
 
 def _about(config: PretrainingConfig, numerics: Mapping[str, object]) -> dict[str, object]:
