@@ -23,6 +23,7 @@ from pkgs.data.readers.npy import Npy
 from pkgs.data.readers.segthor import SegThor
 from pkgs.data.readers.volume_folder import VolumeFolder
 from pkgs.data.readers.whu import Whu
+from pkgs.foundation.registry import choose
 
 READERS: Final[Mapping[str, type[Reader]]] = {
     "acdc": Acdc,
@@ -44,3 +45,13 @@ READERS: Final[Mapping[str, type[Reader]]] = {
     "whu": Whu,
 }
 """Each can be built without arguments; its fields are the options of the layout."""
+
+
+def channels_of(layout: str) -> int:
+    """Return how many channels the images of a layout have: 3 in colour, 1 where its reader says nothing.
+
+    Raises:
+        ValueError: If there is no such layout.
+    """
+    channels: int = getattr(choose("layout", READERS, layout), "channels", 1)
+    return channels
