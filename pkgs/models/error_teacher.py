@@ -9,8 +9,10 @@ from typing import Any, Final, NamedTuple, final
 import torch
 from torch import Tensor, nn
 
+from pkgs.foundation.colours import Colours
 from pkgs.foundation.registry import choose
 from pkgs.models.catalog import LIGHT_VIT, build, set_output_prior
+from pkgs.models.normalised import WHITE, Normalised
 from pkgs.models.output import Output
 
 START_SHARE: Final = 0.03
@@ -87,6 +89,7 @@ def build_error_teacher(  # noqa: PLR0913 - all by name
     seed: int,
     size_px: int,
     image_channels: int = 1,
+    colours: Colours | None = None,
     purpose_name: str = "teacher",
     share: float | None = None,
 ) -> ErrorTeacher:
@@ -98,6 +101,7 @@ def build_error_teacher(  # noqa: PLR0913 - all by name
         seed: The run's.
         size_px: Side of the images; nothing to a U-Net, which takes any that 8 divides.
         image_channels: 1 for grey images, 3 for colour.
+        colours: By which its first layer normalises images; None: it takes them as they are.
         purpose_name: What it is in the run; two with the same seed and name start equal.
         share: Where both outputs' biases start, as an error share, such as `START_SHARE`; None leaves them
             as they were drawn.
@@ -113,4 +117,6 @@ def build_error_teacher(  # noqa: PLR0913 - all by name
     if share is not None:
         for layer in OUTPUTS[kind]:
             set_output_prior(network.get_submodule(layer), share=share)
+    if colours is not None:  # of the mask 255 m / 255: it stays as it is
+        network = Normalised(network, (*colours.mean, 0.0), (*colours.std, WHITE))
     return ErrorTeacher(network)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from pkgs.data.catalog import channels_of
 from pkgs.data.inputs import Inputs, problems
 from pkgs.data.whole_folder import is_synthetic
 from pkgs.errormap.compat import data_of_run
@@ -64,7 +65,7 @@ def main(argv: list[str]) -> int:
         return program.refuse([str(error)])
     data = data_of_run(config.data, config.compat, run=arguments.run_name)
     config = config.model_copy(update={"data": data})
-    faults = differences(arguments.folder, config)
+    faults = [*differences(arguments.folder, config), *_faults_of_images(config)]
     if arguments.check:
         faults += problems(config.data) + damaged_checkpoints(arguments.folder)
         if config.apply and config.apply.data:
@@ -84,6 +85,23 @@ def main(argv: list[str]) -> int:
         _run(joined, arguments, config)
 
     return program.run(MODULE, arguments, config.training, stop=stop, work=work)
+
+
+def _faults_of_images(config: PretrainingConfig) -> list[str]:
+    """Return why the teacher cannot take the images, nothing if it can."""
+    own, other = config.data.layout, config.apply.data.layout if config.apply and config.apply.data else ""
+    try:
+        channels = channels_of(own)
+        if fault := config.teacher.model.fault_for(channels):
+            return [fault]
+        if other and channels_of(other) != channels:
+            return [
+                f"apply.data.layout: images of {other} have {channels_of(other)} channels, those of {own}, "
+                f"on which the teacher is trained, {channels}. Apply it to images of the same kind."
+            ]
+    except ValueError as error:
+        return [str(error)]
+    return []
 
 
 def _run(joined: Joined, arguments: Arguments, config: PretrainingConfig) -> None:
@@ -111,7 +129,6 @@ def _join(
 
     from pkgs.foundation.seeds import Purpose, derive  # noqa: PLC0415
     from pkgs.models.error_teacher import START_SHARE, build_error_teacher  # noqa: PLC0415
-    from pkgs.teacher.applying import channels_of  # noqa: PLC0415
     from pkgs.teacher.step import Pretraining  # noqa: PLC0415
     from pkgs.training import run_record  # noqa: PLC0415
     from pkgs.training.ema import Ema  # noqa: PLC0415
@@ -129,7 +146,12 @@ def _join(
     name, size_px = config.teacher.model.name, config.data.size_px
     share = None if config.compat.score_100 else START_SHARE  # a number in nats has no such prior
     teacher = build_error_teacher(
-        name, seed=arguments.seed, size_px=size_px, image_channels=channels_of(train), share=share
+        name,
+        seed=arguments.seed,
+        size_px=size_px,
+        image_channels=channels_of(config.data.layout),
+        colours=config.teacher.model.normalisation,
+        share=share,
     ).to(ranks.device)
     others = [ranks.rank] if ranks.rank else []  # what networks draw on their own, dropout: by process
     torch.manual_seed(derive(arguments.seed, Purpose.INIT, "library", *others))

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 
 from pkgs.data.config import DataConfig, SplitConfig
-from pkgs.data.items import DataError
 from pkgs.data.labelled import open_labelled
 from pkgs.data.patch_maps import WRONG, Rows, write_maps
 from pkgs.data.samples import Part
@@ -43,7 +42,7 @@ def given_labels(
         check: Called while files are read.
 
     Raises:
-        DataError: If the other set cannot be used, or has other colours than the run's own.
+        DataError: If the other set cannot be used.
     """
     as_they_lie = {"labels": "", "test_labels": ""}
     if apply.data is None:
@@ -54,12 +53,6 @@ def given_labels(
         return Given(opened.test.between(range(len(test))), name)
     whole = apply.data.model_copy(update={**as_they_lie, "keep": "", "split": SplitConfig(by="all")})
     part = open_labelled(whole, device=device, tick=check).test
-    mine, theirs = channels_of(test), channels_of(part)
-    if mine != theirs:
-        raise DataError(
-            f"{whole.root}: images of {theirs} channels; the teacher was trained on {own.root}, whose images "
-            f"have {mine}. Apply it to images of the same kind."
-        )
     return Given(part, "test")
 
 
@@ -85,11 +78,6 @@ def write_chances(
     height, width = given.part.batch(np.array([0])).label_BHW.shape[1:]
     rows = _chances(teacher, given, batch=batch, check=check)
     write_maps(folder, WRONG, rows, count=len(given.part), sides=(height, width))
-
-
-def channels_of(part: Part) -> int:
-    """Return how many channels the images of a part have."""
-    return int(part.cache.header(0).arrays["image"].shape[0])
 
 
 def _chances(teacher: ErrorTeacher, given: Given, *, batch: int, check: Callable[[], None]) -> Iterator[Rows]:

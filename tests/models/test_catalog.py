@@ -91,8 +91,8 @@ def test_the_names_that_users_know() -> None:
     assert set(NETWORKS) == {
         "unet2d", "unet3d", "swin_unetr", "vit_error", "vit_error_map", "unet_error_map", "nrn_rsseg",
         "dil2D", "Unet2DSmallOrig", "Unet3DSmallOrig", "Unet3DSmallOrigDS", "Unet3D", "Unet3DStrided",
-        "Unet3DSmall", "Unet3DSmallELU", "Unet3DSmallDS", "Unet3DSmallA", "Resnet2DNEW", "Resnet3DNEW", "Resnet3D",
-        "Resnet3DUnc",
+        "Unet3DSmall", "Unet3DSmallELU", "Unet3DSmallDS", "Unet3DSmallA", "Resnet2DNEW", "Resnet3DNEW",
+        "Resnet3D", "Resnet3DUnc",
         *(f"resnet{depth}" for depth in depths),
         *(f"unet_resnet{depth}_backbone" for depth in depths),
         *(f"simclr_resnet{depth}" for depth in depths),

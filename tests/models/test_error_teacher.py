@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from pkgs.foundation.colours import COLOURS
 from pkgs.models.error_teacher import START_SHARE, ErrorTeacher, build_error_teacher
 
 UNET = "unet_error_map_light"
@@ -91,3 +92,14 @@ def test_a_unet_starts_near_the_mean_error_share_too() -> None:
 def test_an_unknown_teacher_comes_with_the_known_ones() -> None:
     with pytest.raises(ValueError, match=r"Unknown error teacher 'unet'.*Known: unet_error_map"):
         build_error_teacher("unet", seed=0, size_px=32)
+
+
+def test_normalisation_is_of_the_image_alone_and_saved_with_the_weights() -> None:
+    colours = COLOURS["whu"]
+    one = build_error_teacher(UNET, seed=3, size_px=32, image_channels=3, colours=colours)
+    bare = build_error_teacher(UNET, seed=3, size_px=32, image_channels=3)
+    image, mask = torch.rand(2, 3, 32, 32), torch.rand(2, 1, 32, 32)
+    mean, std = (torch.tensor(each)[:, None, None] for each in colours)
+    told, expected = one(image, mask), bare((255 * image - mean) / std, mask)
+    assert torch.allclose(told.logits_B1HW, expected.logits_B1HW, atol=1e-5)
+    assert torch.equal(one.state_dict()["network.mean"][:3], mean.flatten())

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from pkgs.data.patch_maps import read_maps
 from pkgs.errormap.frozen import load_error_teacher
@@ -15,6 +16,7 @@ from pkgs.foundation.config import load_config
 from pkgs.teacher.__main__ import main
 from pkgs.teacher.config import PretrainingConfig
 from pkgs.training.loop import Loop
+from tests.builders.datacentric import write_datacentric
 from tests.teacher.test_main import (
     config_for,
     data,
@@ -71,6 +73,73 @@ def test_it_is_recalibrated_and_judged_so(whole: Path) -> None:
     pooled = next(row for row in rows_of(whole / "test.csv") if row["source"] == "pooled")
     assert float(pooled["teacher_auroc"]) > 0
     assert json.loads((whole / "provenance.json").read_text())["data"]["synthetic"] is False
+
+
+COLOUR: dict[str, Any] = {"layout": "datacentric", "size_px": 32}
+FOLDS = {"by": "folds", "folds": 3, "fold": 1}
+
+
+@pytest.fixture(scope="module")
+def aerial(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a tiny colour set in the layout of DataCentric, of four tiles with four patches each."""
+    tiles = ("tile_7_0", "tile_12_3", "tile_900_5", "tile_1_44")
+    return write_datacentric(tmp_path_factory.mktemp("aerial"), tiles=tiles)
+
+
+def colour_bridge(aerial: Path, folder: Path, *, own: dict[str, Any] | None = None, **more: Any) -> Path:  # noqa: ANN401
+    """Return a config on a colour set; `own` adds to its section `data`."""
+    teacher = {**BRIDGE["teacher"], "model": {"name": UNET, "colours": "datacentric"}}
+    path = bridge_for(aerial, folder, **{"teacher": teacher, **more})
+    data = {"root": str(aerial), **COLOUR, "split": FOLDS, **(own or {})}
+    path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "data": data}))
+    return path
+
+
+def test_colour_images_are_asked_about_in_the_fold_that_trained_nobody(aerial: Path, tmp_path: Path) -> None:
+    assert main(words(colour_bridge(aerial, tmp_path), tmp_path / "run")) == 0
+    maps = read_maps(tmp_path / "run", "wrong")
+    folds = [line.split(",") for line in (aerial / "splits/folds3_seed42.csv").read_text().splitlines()[1:]]
+    assert sorted(maps.ids) == sorted(line[0] for line in folds if line[2] == "1")
+    assert set(maps.parts) == {"test"}
+    teacher, _ = load_error_teacher(tmp_path / "run", name=UNET, size_px=32, image_channels=3)
+    assert teacher.state_dict()["network.mean"].shape == (4,)
+
+
+def test_a_teacher_of_one_set_is_asked_about_the_whole_of_another(
+    aerial: Path, data: Path, tmp_path: Path
+) -> None:
+    clean = write_datacentric(tmp_path / "clean")
+    settings: dict[str, Any] = {
+        "own": {"root": str(clean), "split": {"by": "patch", "train": 0.5, "val": 0.25, "test": 0.25}},
+        "apply": {"data": {"root": str(aerial), **COLOUR}, "weights": "last"},
+        "falsify": {"kind": "objects", "without": ["drop"]},
+    }
+    assert main(words(colour_bridge(aerial, tmp_path, **settings), tmp_path / "run")) == 0
+    maps = read_maps(tmp_path / "run", "wrong")
+    assert len(maps) == 16
+    assert set(maps.parts) == {"test"}
+
+
+def test_given_labels_are_those_that_lie_there_even_where_the_truth_judges(
+    aerial: Path, tmp_path: Path
+) -> None:
+    for name, own in (("truth", {"test_labels": str(aerial / "training_labels")}), ("noisy", {})):
+        folder = tmp_path / name
+        assert main(words(colour_bridge(aerial, folder, own=own), folder / "run")) == 0
+    first, second = (tmp_path / name / "run" for name in ("truth", "noisy"))
+    assert (first / "predictions/wrong.npy").read_bytes() == (second / "predictions/wrong.npy").read_bytes()
+    assert (first / "test.csv").read_bytes() != (second / "test.csv").read_bytes()
+
+
+def test_a_teacher_of_grey_images_is_refused_colours(
+    aerial: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = bridge_for(data, tmp_path, apply={"data": {"root": str(aerial), **COLOUR}})
+    assert main(words(other, tmp_path / "run")) != 0
+    assert "images of datacentric have 3 channels, those of cem_mitolab" in capsys.readouterr().err
+    normalised = {**BRIDGE["teacher"], "model": {"name": UNET, "colours": "whu"}}
+    assert main(words(bridge_for(data, tmp_path, teacher=normalised), tmp_path / "run")) != 0
+    assert "teacher.model.colours normalises R, G, B" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("at", [2, 6])
