@@ -39,7 +39,8 @@ class PretrainingConfig(Section):
     augment: AugmentConfig = AugmentConfig()
     training: TrainingConfig = TrainingConfig(best=BestConfig(metric="teacher_loss"))
     recalibrate: bool = False
-    """Fit a, b of r = sigmoid(a u + b) on val after the training, on as many falsified masks as true ones."""
+    """Fit a, b of r = sigmoid(a u + b) on val after the training, on as many falsified masks as true ones.
+    Only where val's labels are right: on wrong ones the fit unlearns to find what is wrong with them."""
 
     apply: ApplyConfig | None = None
     """Ask it about given labels; empty: about none."""
