@@ -20,6 +20,7 @@ from pkgs.data.readers.imagenet import ImageNet
 from pkgs.data.readers.kits19 import Kits19
 from pkgs.data.readers.lits_png import LitsPng
 from pkgs.data.readers.npy import Npy
+from pkgs.data.readers.rgb_folder import RgbFolder
 from pkgs.data.readers.segthor import SegThor
 from pkgs.data.readers.volume_folder import VolumeFolder
 from pkgs.data.readers.whu import Whu
@@ -40,6 +41,7 @@ READERS: Final[Mapping[str, type[Reader]]] = {
     "kits19": Kits19,
     "lits_png": LitsPng,
     "npy": Npy,
+    "rgb_folder": RgbFolder,
     "segthor": SegThor,
     "volume_folder": VolumeFolder,
     "whu": Whu,

@@ -97,7 +97,12 @@ class DataConfig(Section):
     """Name of the reader (`pkgs/data/catalog.py`)."""
 
     size_px: int = Field(default=224, ge=16, multiple_of=16)
-    """Side to which every patch of another size is resized. 16: the networks halve it four times at most."""
+    """Side to which every patch of another size is resized (see `fit`). 16: the networks halve it four times
+    at most."""
+
+    fit: Literal["resize", "tile"] = "resize"
+    """`tile`: larger images are cut into windows of `size_px`, `<id>/<row>_<column>`, which stay in one part;
+    smaller ones are resized. What ranks whole images needs `resize`."""
 
     depth_bits: Literal[8, 16] = 16
     """Depth of the grey values in the cache. 16 keeps images of 8 and of 16 bits exactly; 8 takes half the
@@ -123,6 +128,15 @@ class DataConfig(Section):
     split: SplitConfig = SplitConfig()
     cache: CacheConfig = CacheConfig()
     loader: LoaderConfig = LoaderConfig()
+
+    @model_validator(mode="after")
+    def _one_mask_per_image(self) -> Self:
+        if self.test_labels and self.split.by == "all":
+            raise ValueError(
+                "test_labels: with split.by: all the images of test are those of train, and have one mask each; "
+                "leave it out, or give labels"
+            )
+        return self
 
 
 class AugmentConfig(Section):

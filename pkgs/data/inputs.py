@@ -15,6 +15,7 @@ from pkgs.data.joined import Joined, Member, require_apart
 from pkgs.data.matched_colours import match_for
 from pkgs.data.other_labels import read_keep, with_labels
 from pkgs.data.split import Entry, check_leaks
+from pkgs.data.tiled import Tiled, tile
 from pkgs.foundation.provenance import digest_file
 from pkgs.foundation.registry import choose
 
@@ -62,7 +63,10 @@ def find(config: DataConfig, *, tick: Callable[[], None] = lambda: None) -> Inpu
         entries = [entry for entry in entries if entry.split != "train" or entry.sample in kept]
         files.append(Path(config.keep))
     plain = len(members) == 1 and members[0].match is None
-    reader = members[0].reader if plain else Joined(tuple(members))
+    reader: Reader = members[0].reader if plain else Joined(tuple(members))
+    if config.fit == "tile":
+        reader = Tiled(reader, config.size_px)
+        samples, entries = tile(samples, entries, reader=reader, tick=tick)
     shared = config.split.by == "all"
     return Inputs(reader, tuple(samples), tuple(entries), _digest(files), tuple(warnings), shared)
 

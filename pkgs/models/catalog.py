@@ -180,7 +180,12 @@ def build_student(
 
 
 def student_of(
-    config: ModelConfig, *, seed: int, image_channels: int, foreground_share: float | None = None
+    config: ModelConfig,
+    *,
+    seed: int,
+    image_channels: int,
+    foreground_share: float | None = None,
+    colours: Colours | None = None,
 ) -> nn.Module:
     """Return the student that the settings describe, for images of so many channels.
 
@@ -189,6 +194,7 @@ def student_of(
         seed: The run's.
         image_channels: 1 for grey images, 3 for colour ones.
         foreground_share: As in `build_student`.
+        colours: Those of the training part, where the settings ask for them and no weights are loaded.
 
     Raises:
         ValueError: If the settings do not fit the images, or as `build_student`.
@@ -201,7 +207,7 @@ def student_of(
         seed=seed,
         foreground_share=foreground_share,
         options={**config.options, "in_channels": image_channels},
-        colours=config.normalisation,
+        colours=colours or config.normalisation,
     )
 
 

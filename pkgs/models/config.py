@@ -11,6 +11,7 @@ from pkgs.foundation.config import Section
 
 Triple = tuple[float, float, float]
 RGB: Final = "RGB"
+UNCHANGED: Final = Colours(mean=(0, 0, 0), std=(255, 255, 255))
 
 
 class ModelConfig(Section):
@@ -27,15 +28,21 @@ class ModelConfig(Section):
     """The network's own settings by name, such as `base: 8` (`python -m utility.models list`). `in_channels`
     comes from the images."""
 
-    colours: Literal["", "datacentric", "whu", "alabama"] | tuple[Triple, Triple] = ""
+    colours: Literal["", "datacentric", "whu", "alabama", "train"] | tuple[Triple, Triple] = ""
     """Mean and spread of R, G, B on 0-255 by which the network's first layer normalises: those of a known
-    set, or `[[r, g, b], [r, g, b]]`. Empty: images in [0, 1] as they are."""
+    set, `train`: counted on the training part, or `[[r, g, b], [r, g, b]]`. Empty: images in [0, 1] as they
+    are."""
 
     @property
     def normalisation(self) -> Colours | None:
-        """The constants of `colours`; None where images stay as they are."""
+        """The constants of `colours`; None where images stay as they are.
+
+        Of `train` those that change nothing: counted ones, or those of weights, take their place.
+        """
         if isinstance(self.colours, tuple):
             return Colours(*self.colours)
+        if self.colours == "train":
+            return UNCHANGED
         return COLOURS[self.colours] if self.colours else None
 
     @model_validator(mode="after")

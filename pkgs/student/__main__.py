@@ -18,6 +18,7 @@ from pkgs.data.inputs import Inputs, problems, problems_of_pool
 from pkgs.data.whole_folder import is_synthetic
 from pkgs.ensemble.columns import TEST_COLUMNS
 from pkgs.errormap.compat import data_of_run
+from pkgs.foundation.colours import Colours
 from pkgs.foundation.config import load_config
 from pkgs.foundation.files import write_whole
 from pkgs.student.config import StudentConfig
@@ -130,6 +131,7 @@ def _join(
     """
     import torch  # noqa: PLC0415 - seconds; `--check` and errors come without it
 
+    from pkgs.data.part_statistics import statistics_of  # noqa: PLC0415
     from pkgs.foundation.registry import choose  # noqa: PLC0415
     from pkgs.foundation.seeds import Purpose, derive  # noqa: PLC0415
     from pkgs.models.catalog import student_of  # noqa: PLC0415
@@ -150,8 +152,9 @@ def _join(
     inputs, (train, val, test) = _load(config, heart=heart, check=check, ranks=ranks)
     share = train.foreground_share if config.model.init_prior else None
     channels = channels_of(config.data.layout)
+    colours = Colours(*statistics_of(train, tick=check)) if config.model.colours == "train" else None
     network = student_of(
-        config.model, seed=arguments.seed, image_channels=channels, foreground_share=share
+        config.model, seed=arguments.seed, image_channels=channels, foreground_share=share, colours=colours
     ).to(ranks.device)
     others = [ranks.rank] if ranks.rank else []  # what networks draw on their own, dropout: by process
     torch.manual_seed(derive(arguments.seed, Purpose.INIT, "library", *others))

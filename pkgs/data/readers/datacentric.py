@@ -64,7 +64,7 @@ class DataCentric:
             raise DataError(
                 f"{folders['image']}: names without five parts: {listed(odd)}; expected "
                 "<a>_<b>_<c>_<i>_<j>.png, whose first three name the source tile. "
-                "For other names use the layout image_folder."
+                "For other names use the layout rgb_folder."
             )
         return [Sample(stem, source_tile(stem), files) for stem, files in patches.items()]
 
