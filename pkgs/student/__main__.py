@@ -6,7 +6,6 @@ torch loads only when a run begins.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -20,7 +19,6 @@ from pkgs.student.config import StudentConfig
 from pkgs.training import program
 from pkgs.training.arguments import Arguments
 from pkgs.training.program import Plan
-from pkgs.training.starting_point import StartingPoint
 from pkgs.training.tables import Table, render
 
 if TYPE_CHECKING:
@@ -50,20 +48,17 @@ def _plan(arguments: Arguments, config: StudentConfig) -> Plan:
         problems=lambda: problems(config.data) + problems_of_pool(config.pool),
         origin=partial(origin_of, config.data),
         join=partial(_join, config),
-        starting_points=partial(_starting_points, config),
+        faults=partial(_faults, config),
+        starting_points=lambda: config.starting_points,
     )
 
 
-def _starting_points(config: StudentConfig) -> Mapping[str, StartingPoint]:
-    """Return what the run begins with.
-
-    Raises:
-        ValueError: If the network does not take these images, or the run does not say where it begins.
-    """
-    fault = config.model.fault_for(channels_of(config.data.layout))
-    if fault:
-        raise ValueError(fault)
-    return config.starting_points
+def _faults(config: StudentConfig) -> list[str]:
+    """Return what is wrong with the network for these images."""
+    try:
+        return list(filter(None, [config.model.fault_for(channels_of(config.data.layout))]))
+    except ValueError as error:
+        return [str(error)]
 
 
 def _join(config: StudentConfig, start: Start) -> Joined:

@@ -287,6 +287,11 @@ def test_inputs_are_byte_equal_afterwards(noisy: Path) -> None:
     assert before == {path: path.read_bytes() for path in noisy.rglob("*.png")}
 
 
+def test_an_image_that_trains_and_judges_has_one_mask() -> None:
+    with pytest.raises(ValueError, match="the images of test are those of train"):
+        DataConfig.model_validate({"root": "x", "test_labels": "clean", "split": {"by": "all"}})
+
+
 def test_a_fold_beyond_the_last_is_refused() -> None:
     with pytest.raises(ValueError, match="fold is 3; 3 folds are numbered 0 to 2"):
         DataConfig.model_validate({"root": "x", "split": {"by": "folds", "folds": 3, "fold": 3}})
