@@ -14,10 +14,12 @@ from pkgs.foundation.config import Section
 class SplitConfig(Section):
     """Who trains, who chooses, who judges. Written to a file once and read from it ever after."""
 
-    by: Literal["source", "group", "patch", "file"] = "source"
+    by: Literal["source", "group", "patch", "file", "folds", "all"] = "source"
     """`source`: no source in two parts, the only sound choice where neighbouring sections look alike.
     `group`: no patient, volume or tile in two parts, and parts that the release gives stay.
-    `patch`: parity with published numbers, leaks. `file`: the file as it is, made by hand."""
+    `patch`: parity with published numbers, leaks. `file`: the file as it is, made by hand.
+    `folds`: groups in k folds, `fold` judges. `all`: every image trains, validates and judges, so that no
+    score is one of unseen images; to measure what that hides."""
 
     seed: int = 42
     """Of the shuffling; fixed across the seeds of a job, so that all are tested on the same images."""
@@ -36,12 +38,23 @@ class SplitConfig(Section):
     max_source_share: float = Field(default=0.05, gt=0, le=1)
     """A source with a larger share of all images may not enter val or test: it alone would be the score."""
 
+    folds: int = Field(default=5, ge=2)
+    """With `folds`: how many, each of about as many images."""
+
+    fold: int = Field(default=0, ge=0)
+    """With `folds`: which one is test, from 0."""
+
+    fold_val: float = Field(default=0.1, gt=0, lt=1)
+    """With `folds`: share of the groups of the other folds that is val, at least one group."""
+
     name: str = Field(default="", pattern=r"^[A-Za-z0-9_.-]*$")
-    """Name of the file below `splits/`; empty: `<by>_seed<seed>`, with `_stratified` where it is."""
+    """Name of the file below `splits/`; empty: `<by>_seed<seed>`, with `_stratified` where it is;
+    `folds<k>_seed<seed>` for all of the k folds."""
 
     @property
     def file_name(self) -> str:
-        usual = f"{self.by}_seed{self.seed}{'_stratified' if self.stratify else ''}"
+        count = self.folds if self.by == "folds" else ""
+        usual = f"{self.by}{count}_seed{self.seed}{'_stratified' if self.stratify else ''}"
         return f"{self.name or usual}.csv"
 
     @model_validator(mode="after")
@@ -56,6 +69,22 @@ class SplitConfig(Section):
         if self.stratify and self.by != "group":
             raise ValueError(f"stratify has no effect with by: {self.by}; choose by: group, or leave it out")
         return self
+
+    @model_validator(mode="after")
+    def _the_fold_exists(self) -> Self:
+        if self.by == "folds" and self.fold >= self.folds:
+            raise ValueError(f"fold is {self.fold}; {self.folds} folds are numbered 0 to {self.folds - 1}")
+        return self
+
+
+class SetConfig(Section):
+    """A further labelled set."""
+
+    root: str
+    """Its folder."""
+
+    layout: str
+    """Name of its reader; becomes the first part of its samples' ids, `<layout>/<id>`."""
 
 
 class DataConfig(Section):
@@ -73,6 +102,23 @@ class DataConfig(Section):
     depth_bits: Literal[8, 16] = 16
     """Depth of the grey values in the cache. 16 keeps images of 8 and of 16 bits exactly; 8 takes half the
     room and rounds deeper images to 1/255."""
+
+    colour_match: Literal["none", "per_image", "per_dataset"] = "none"
+    """Colour images in the colours of DataCentric, by mean and spread of each channel: `per_image` by its
+    own, `per_dataset` by those of its set (without released val and test). Every set of `also` likewise."""
+
+    also: tuple[SetConfig, ...] = ()
+    """Further labelled sets, each split by itself with the same `split`; parts that a release gives stay."""
+
+    labels: str = ""
+    """Folder of masks of equal names that training and val see instead of those of `root`: `corrected/` of a
+    ranking. In the coding of the layout. Sets of `also` keep theirs."""
+
+    test_labels: str = ""
+    """The same for test: the clean masks, where labels are noisy."""
+
+    keep: str = ""
+    """Text file of samples' ids, one per line: no others train; val and test stay. Empty: all train."""
 
     split: SplitConfig = SplitConfig()
     cache: CacheConfig = CacheConfig()
