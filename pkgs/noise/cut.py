@@ -3,9 +3,9 @@
 Noise is injected into the cleanest labels and these are scored again while all predictions stay; a logistic
 curve tells the two apart; how many patches of the set lie on its noisy side, EM finds out. Pure numpy.
 
-The cleanest by score are no fair sample of the clean: their scores are cut off above, so that a clean label of a
-hard patch would look noisy. Hence they are taken at each level of the network's doubt, and the curve is fitted
-twice: the second time every patch stands on the clean side, as much as the first curve says.
+The cleanest by score are no fair sample of the clean: their scores are cut off above, so that a clean label
+of a hard patch would look noisy. Hence they are taken at each level of the network's doubt, and the curve is
+fitted twice: the second time every patch stands on the clean side, as much as the first curve says.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ LIMIT: Final = 30.0
 """Log odds beyond which a patch is as sure as it gets."""
 ASSUMPTION: Final = (
     "Assumed: wrong labels differ from right ones as labels do into which object noise was injected (objects "
-    "missing, shifted, turned, resized, invented), and the cleanest 30 % of the labels at each level of doubt "
-    "are right. Noise that all labels share is not seen."
+    "missing, shifted, turned, resized, invented), and the cleanest 30 % of the labels at each level of "
+    "doubt are right. Noise that all labels share is not seen."
 )
 
 
@@ -61,7 +61,7 @@ class Curve:
     def log_odds(self, columns: Mapping[str, Scores]) -> Scores:
         """Return the log odds of noisy against clean, within [-30, 30], at a prior of one half."""
         odds = self.offset + _matrix(columns, self.names) @ np.array(self.slopes)
-        return np.clip(odds, -LIMIT, LIMIT)
+        return np.asarray(np.clip(odds, -LIMIT, LIMIT))
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +158,8 @@ def fit_curve(
     sides = [_matrix(columns, names) for columns in (clean, noisy)]
     if not all(len(side) for side in sides):
         raise ValueError(
-            f"{len(sides[0])} clean labels and {len(sides[1])} with injected noise: no curve can be fitted. Are "
-            "almost all labels empty? A lower noisy_above counts smaller errors as noise."
+            f"{len(sides[0])} clean labels and {len(sides[1])} with injected noise: no curve can be fitted. "
+            "Are almost all labels empty? A lower noisy_above counts smaller errors as noise."
         )
     x = np.concatenate(sides)
     x = np.concatenate([np.ones((len(x), 1)), x], axis=1)
@@ -202,7 +202,7 @@ def noise_rate(curve: Curve, columns: Mapping[str, Scores], *, groups: Sequence[
 
 
 def posterior(log_odds: Scores, prior: float) -> Scores:
-    """Return P(noisy) where the share of noisy ones is `prior` instead of one half: pi L / (pi L + 1 - pi)."""
+    """Return P(noisy) = pi L / (pi L + 1 - pi), where the share pi of noisy ones is `prior`, not one half."""
     ratio = np.exp(log_odds)
     return np.asarray(prior * ratio / (prior * ratio + 1 - prior))
 

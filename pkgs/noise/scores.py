@@ -56,7 +56,7 @@ def wiou(label_NHW: Labels, predicted_NHW: Masks, *, empty_is_noisy: bool = True
     """
     weighted = 1.1 * (1 - iou(label_NHW, predicted_NHW)) - 0.1
     empty = (_count(label_NHW) + _count(predicted_NHW)) == 0
-    return 1 - (np.where(empty, 0.0, weighted) if empty_is_noisy else weighted)
+    return np.asarray(1 - (np.where(empty, 0.0, weighted) if empty_is_noisy else weighted))
 
 
 def own(label_NHW: Labels, probability_NHW: Shares) -> Shares:
@@ -123,10 +123,10 @@ def softmin(label_NHW: Labels, probability_NHW: Shares) -> Scores:
 
     Source: Lad and Mueller 2023, arXiv:2307.05080, section 3.
     """
-    q = own(label_NHW, probability_NHW).reshape(len(label_NHW), -1).astype(np.float64)
+    q = own(label_NHW, probability_NHW).astype(np.float64)
     raised = (1 - q) / SOFTMIN_TEMPERATURE
-    weight = np.exp(raised - raised.max(axis=1, keepdims=True))  # else e^10 per pixel: sums lose digits
-    return 1 - (q * weight).sum(axis=1) / weight.sum(axis=1)
+    weight = np.exp(raised - raised.max(axis=(1, 2), keepdims=True))  # else e^10 per pixel: sums lose digits
+    return np.asarray(1 - (q * weight).sum(axis=(1, 2)) / weight.sum(axis=(1, 2)))
 
 
 def variance(probability_SNHW: Sequence[Shares]) -> Scores:
@@ -156,7 +156,7 @@ def implied(label_NHW: Labels, wrong_NHW: Shares) -> Masks:
         ValueError: If the shapes differ or the label holds anything but 0 and 1.
     """
     _require(label_NHW, wrong_NHW)
-    return (label_NHW == 1) ^ (wrong_NHW > HALF)
+    return np.asarray((label_NHW == 1) ^ (wrong_NHW > HALF))
 
 
 def bridge(label_NHW: Labels, wrong_NHW: Shares) -> Scores:
@@ -191,7 +191,7 @@ def rank_shares(values: Scores, *, among: Scores | None = None) -> Scores:
     """
     ordered = np.sort(values if among is None else among)
     below, upto = (np.searchsorted(ordered, values, side=side) for side in ("left", "right"))
-    return (below + upto) / (2 * len(ordered))
+    return np.asarray((below + upto) / (2 * len(ordered)))
 
 
 def combined(scores: Mapping[str, Scores], *, among: Mapping[str, Scores] | None = None) -> Scores:
@@ -208,7 +208,7 @@ def combined(scores: Mapping[str, Scores], *, among: Mapping[str, Scores] | None
     if not names:
         raise ValueError(f"combined: has none of {', '.join(COMBINED)}, only {', '.join(scores)}.")
     ranks = [rank_shares(scores[name], among=None if among is None else among[name]) for name in names]
-    return np.mean(ranks, axis=0, dtype=np.float64)
+    return np.asarray(np.mean(ranks, axis=0, dtype=np.float64))
 
 
 def hard(probability_NHW: Shares, *, threshold: float = HALF) -> Masks:
@@ -227,7 +227,7 @@ def _require(label_NHW: Labels, other_NHW: NDArray[Any]) -> None:
 
 
 def _count(mask_NHW: NDArray[Any]) -> NDArray[np.int64]:
-    return np.count_nonzero(mask_NHW, axis=(1, 2))
+    return np.asarray(np.count_nonzero(mask_NHW, axis=(1, 2)))
 
 
 def _mean(value_NHW: NDArray[Any]) -> Scores:
