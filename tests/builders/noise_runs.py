@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from pkgs.data.config import DataConfig, SplitConfig
 from pkgs.data.folds import grouped_folds, write_folds
 from pkgs.data.object_noise import corrupt_objects
 from pkgs.data.patch_maps import write_maps
@@ -122,3 +123,9 @@ def rank_config(world: NoisyWorld, path: Path, **more: object) -> Path:
     }
     path.write_text(yaml.safe_dump(told))
     return path
+
+
+def data_of(world: NoisyWorld) -> DataConfig:
+    """Return the settings of the set, as a ranking takes them."""
+    split = SplitConfig(by="folds", folds=FOLDS)
+    return DataConfig(root=str(world.root), layout="datacentric", size_px=SIDE_PX, split=split)

@@ -35,6 +35,8 @@ from pkgs.training.heartbeat import Heartbeat
 
 PURPOSE: Final = "Rank the labels of a set from least to most noisy; trains nothing, changes no input."
 REVIEWED: Final = "reviewed"
+OPTIONAL: Final = (exports.PIXELS, REVIEWED)
+"""What a ranking writes only with an error teacher, or only after a review."""
 KINDS: Final[Mapping[str, tuple[str, Seen]]] = {
     "student": (PROBABILITY, "never"),
     "in_sample": (PROBABILITY, "always"),
@@ -122,7 +124,7 @@ def _rank(asked: Asked, config: RankConfig) -> str:
         _require_apart(patches, folder.path)
         detectors, said_of = detectors_of(config, patches), _marks_of(config, patches)
         ranked, score = _ranked(config, patches, detectors, said_of, heart=heart)
-        with drafted(folder.path, last=tables.SCORES) as draft:
+        with drafted(folder.path, last=tables.SCORES, optional=OPTIONAL) as draft:
             views = exports.views(
                 patches, detectors, order=ranked.order, score=score, p_noisy=ranked.rate.p_noisy
             )
