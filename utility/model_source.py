@@ -9,10 +9,13 @@ from typing import Any
 
 import yaml
 
+from pkgs.data.catalog import READERS, channels_of
 from pkgs.foundation.run_folder import RunFolder
 from pkgs.models.catalog import NETWORKS, options_of
 from pkgs.training.checkpoint_folder import fault_of, newest_whole
-from utility.preprocess import GreyUnit, MinMax, Preprocess, Unknown
+from utility.preprocess import ColourUnit, GreyUnit, MinMax, Preprocess, Unknown
+
+RGB = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +78,11 @@ def _from_run(folder: RunFolder, given: Path) -> ModelSource:
     if not isinstance(model, dict) or "name" not in model:
         raise ValueError(f"{folder.config}: has no model.name; a run of another kind, or an older version's.")
     name = str(model["name"])
-    known = options_of(name)
-    options = {key: value for key, value in model.items() if key in known}
+    own = model.get("options")
+    given_options = {**model, **own} if isinstance(own, dict) else model
+    options = {key: value for key, value in given_options.items() if key in options_of(name)}
+    if _channels(settings.get("data")) == RGB and "in_channels" in options_of(name):
+        options["in_channels"] = RGB
     if given == folder.path:
         chosen, notes = newest_whole(folder.checkpoints, "last")
     else:
@@ -89,6 +95,12 @@ def _from_run(folder: RunFolder, given: Path) -> ModelSource:
             "give another run."
         )
     return ModelSource(name, options, _weights_in(chosen), _preparation(settings), tuple(notes))
+
+
+def _channels(data: object) -> int:
+    """Return how many channels the images of a run's `data` section have, 1 where nobody says more."""
+    layout = data.get("layout") if isinstance(data, dict) else None
+    return channels_of(layout) if layout in READERS else 1
 
 
 def _settings(folder: RunFolder) -> dict[str, Any]:
@@ -113,6 +125,10 @@ def _weights_in(checkpoint: Path) -> Path:
 
 def _preparation(settings: Mapping[str, Any]) -> Preprocess:
     data = settings.get("data")
-    if isinstance(data, dict) and "size_px" in data and data.get("layout", "cem_mitolab") == "cem_mitolab":
-        return GreyUnit(int(data["size_px"]))
+    if isinstance(data, dict) and "size_px" in data:
+        layout = data.get("layout", "cem_mitolab")
+        if layout == "cem_mitolab":
+            return GreyUnit(int(data["size_px"]))
+        if _channels(data) == RGB and data.get("colour_match", "none") == "none":
+            return ColourUnit(int(data["size_px"]))
     return Unknown("the run's config.yaml has no data.size_px of a layout that is known here.")

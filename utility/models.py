@@ -19,6 +19,7 @@ from pkgs.foundation import exit_codes
 from pkgs.models.catalog import NETWORKS, build, count_parameters, options_of
 from pkgs.models.freezing import Freezable
 from pkgs.models.loading import LoadReport, classes_in, kind_of, load_into, unwrapped
+from pkgs.models.normalised import Normalised, without_normalisation
 from pkgs.models.output import Output
 from pkgs.models.weight_file import read_weights
 from utility.model_source import ModelSource, find_source
@@ -92,10 +93,14 @@ def get_model(  # noqa: PLR0913 - the documented call
     """
     source = find_source(str(model_name_or_run_folder), enc_weights)
     entry = NETWORKS[source.name]
-    weights = None if source.weights is None else unwrapped(read_weights(source.weights))
+    weights, colours = None, None
+    if source.weights is not None:
+        weights, colours = without_normalisation(unwrapped(read_weights(source.weights)))
     options = dict(source.options)
     if in_channels is not None:
         options["in_channels"] = in_channels
+    elif colours is not None:
+        options["in_channels"] = len(colours.mean)
     wanted = _classes(source, weights, classes, strict=strict)
     if wanted is not None:
         options["classes"] = wanted
@@ -106,6 +111,8 @@ def get_model(  # noqa: PLR0913 - the documented call
         report = load_into(network, weights, source=str(source.weights), strict=strict)
     if frozen_encoder:
         _freeze(network, source.name, entry.encoder)
+    if colours is not None:
+        network = Normalised(network, colours.mean, colours.std)
     for note in source.notes:
         print(note, file=sys.stderr)
     prepare = source.prepare

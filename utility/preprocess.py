@@ -13,7 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from pkgs.data.formats.grey_image import read_grey
+from pkgs.data.formats.rgb_image import read_rgb
 from pkgs.data.items import DataError
+from pkgs.data.prepare.resize import Resize
 
 Image = ArrayLike | Tensor | Path | str
 SCALES: Final = {"uint8": np.float32(255), "uint16": np.float32(65535)}
@@ -59,6 +61,31 @@ class GreyUnit:
                 f"{array.min()} to {array.max()}."
             )
         return array.astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class ColourUnit:
+    """R, G, B within [0, 1], resized to a square: label noise. The network normalises by itself."""
+
+    size_px: int
+
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        return (3, self.size_px, self.size_px)
+
+    def __call__(self, image: Image) -> Tensor:
+        codes = read_rgb(Path(image)) if isinstance(image, str | Path) else self._channels_first(image)
+        resized = Resize((self.size_px, self.size_px))({"image": codes})["image"]
+        return torch.from_numpy(resized)[None].float() / 255
+
+    def _channels_first(self, image: ArrayLike | Tensor) -> NDArray[np.uint8]:
+        array = np.asarray(image)
+        if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8:
+            raise DataError(
+                f"A colour image [H, W, 3] of uint8 is needed, got {array.dtype} {array.shape}. "
+                "Convert it to RGB."
+            )
+        return np.ascontiguousarray(np.moveaxis(array, 2, 0))
 
 
 @dataclass(frozen=True, slots=True)

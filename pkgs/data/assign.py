@@ -31,6 +31,8 @@ def assign(
     equal). The shares are of the groups in what is cut. With `stratify` each class gives its share, to
     within one group.
 
+    `by: all`: every sample is in `train`, which stands for all three parts.
+
     Args:
         samples: All of the data set.
         config: The settings.
@@ -40,6 +42,8 @@ def assign(
         DataError: If there are too few sources or groups, or the release gives some samples a part and
         others not.
     """
+    if config.by == "all":
+        return {sample.id: "train" for sample in samples}
     if config.by == "patch":
         return _assign_patches(samples, config)
     if config.by == "group":

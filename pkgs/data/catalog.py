@@ -20,9 +20,11 @@ from pkgs.data.readers.imagenet import ImageNet
 from pkgs.data.readers.kits19 import Kits19
 from pkgs.data.readers.lits_png import LitsPng
 from pkgs.data.readers.npy import Npy
+from pkgs.data.readers.rgb_folder import RgbFolder
 from pkgs.data.readers.segthor import SegThor
 from pkgs.data.readers.volume_folder import VolumeFolder
 from pkgs.data.readers.whu import Whu
+from pkgs.foundation.registry import choose
 
 READERS: Final[Mapping[str, type[Reader]]] = {
     "acdc": Acdc,
@@ -39,8 +41,19 @@ READERS: Final[Mapping[str, type[Reader]]] = {
     "kits19": Kits19,
     "lits_png": LitsPng,
     "npy": Npy,
+    "rgb_folder": RgbFolder,
     "segthor": SegThor,
     "volume_folder": VolumeFolder,
     "whu": Whu,
 }
 """Each can be built without arguments; its fields are the options of the layout."""
+
+
+def channels_of(layout: str) -> int:
+    """Return how many channels the images of a layout have: 3 in colour, 1 where its reader says nothing.
+
+    Raises:
+        ValueError: If there is no such layout.
+    """
+    channels: int = getattr(choose("layout", READERS, layout), "channels", 1)
+    return channels

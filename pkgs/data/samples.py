@@ -1,4 +1,4 @@
-"""The grey images of one part of a split, with labels and numbered objects, out of the cache.
+"""The images of one part of a split, with labels and numbered objects, out of the cache: grey or colour.
 
 Decides nothing about order. Images without labels: see `pool`.
 """
@@ -19,8 +19,10 @@ from torch import Tensor
 from pkgs.data.cache.cache import Cache
 from pkgs.data.cache.loader import Fetched
 from pkgs.data.cache.opening import open_cache
+from pkgs.data.catalog import channels_of
 from pkgs.data.config import DataConfig
 from pkgs.data.items import DataError, Preparation, Reader, Sample
+from pkgs.data.prepare.components import Components
 from pkgs.data.prepare.foreground import Foreground
 from pkgs.data.prepare.grey_codes import GreyCodes
 from pkgs.data.prepare.object_numbers import INSTANCES, ObjectNumbers
@@ -127,9 +129,9 @@ class Part:
         return self.cache.foreground(self.numbers)
 
 
-def grey_on(device: torch.device, codes_B1HW: Tensor) -> Tensor:
-    """Return codes of the cache as float32 in [0, 1] on the device."""
-    image = codes_B1HW.to(device)
+def grey_on(device: torch.device, codes_BCHW: Tensor) -> Tensor:
+    """Return codes of the cache, grey or R, G, B, as float32 in [0, 1] on the device."""
+    image = codes_BCHW.to(device)
     white = WHITE.get(image.dtype)
     return image if white is None else image.float() / white
 
@@ -152,10 +154,11 @@ def open_images(
         tick: Called while headers are read and items are made, for a heartbeat.
 
     Raises:
-        DataError: If samples have no masks, or no grey images.
+        DataError: If samples have no masks, or images of other channels than the layout promises.
     """
     cache = _open(samples, preparations_of(config), reader=reader, config=config, device=device, tick=tick)
-    require_grey(cache, config.root)
+    if channels_of(config.layout) == 1:
+        require_grey(cache, config.root)
     return cache
 
 
@@ -170,9 +173,11 @@ def open_instances(
     """Open the cache of the numbered objects of the same samples: a file of its own, beside that of images.
 
     So runs that need none pay nothing, and caches of earlier versions stay good. Arguments and errors as
-    `open_images`; give the result as `Part(images, numbers, instances)`.
+    `open_images`; give the result as `Part(images, numbers, instances)`. Masks of colour images hold one
+    class: what hangs together in them is an object.
     """
-    steps = (ObjectNumbers(), Resize((config.size_px, config.size_px)))
+    number = ObjectNumbers() if channels_of(config.layout) == 1 else Components()
+    steps = (number, Resize((config.size_px, config.size_px)))
     return _open(samples, steps, reader=reader, config=config, device=device, tick=tick)
 
 
@@ -216,6 +221,11 @@ def require_grey(cache: Cache, root: str) -> None:
 
 
 def preparations_of(config: DataConfig) -> tuple[Preparation, ...]:
-    """Return what is done to each sample before it is kept: one depth, object or ground, one size."""
-    side = config.size_px
-    return (GreyCodes(config.depth_bits), Foreground(), Resize((side, side)))
+    """Return what is done to each sample before it is kept: one depth, object or ground, one size.
+
+    Colour images stay codes of 8 bits in the order R, G, B.
+    """
+    resize = Resize((config.size_px, config.size_px))
+    if channels_of(config.layout) > 1:
+        return (Foreground(), resize)
+    return (GreyCodes(config.depth_bits), Foreground(), resize)

@@ -17,6 +17,7 @@ from typing import Final
 from pkgs.data.assign import assign
 from pkgs.data.config import SplitConfig
 from pkgs.data.items import DataError, Sample, listed
+from pkgs.data.overlaps import overlapping
 from pkgs.data.strata import ClassesOf, classes_of
 from pkgs.foundation.files import write_whole
 
@@ -193,9 +194,11 @@ def leaks(entries: Sequence[Entry]) -> tuple[list[str], list[str]]:
 def check_leaks(entries: Sequence[Entry], *, config: SplitConfig, warn: list[str]) -> None:
     """Refuse images that stand in two parts; append to `warn` what a patch split leaks by its nature.
 
+    Folds of tiles may hold the same image twice, such as one without any content: that is said.
+
     Raises:
-        DataError: If the split is by group and a group stands in two parts, or it is by anything but patch
-        and an image does.
+        DataError: If the split is by group and a group stands in two parts, or it is by anything but patch or
+        folds and an image does.
     """
     shared, twins = leaks(entries)
     if shared and config.by == "group":
@@ -205,9 +208,12 @@ def check_leaks(entries: Sequence[Entry], *, config: SplitConfig, warn: list[str
         )
     if shared:
         warn.append(f"{len(shared)} sources stand in more than one part of the split: {listed(shared)}.")
+    pairs = overlapping({entry.sample: entry.split for entry in entries})
+    if pairs:
+        warn.append(f"{len(pairs)} pairs of overlapping patches stand in different parts: {listed(pairs)}.")
     if not twins:
         return
     told = f"{len(twins)} images stand in more than one part of the split: {listed(twins)}."
-    if config.by != "patch":
+    if config.by not in {"patch", "folds"}:
         raise DataError(f"{told} Remove the copies from the data, or join their sources.")
     warn.append(told)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from pkgs.data.catalog import channels_of
 from pkgs.data.inputs import problems
 from pkgs.data.whole_folder import is_synthetic
 from pkgs.ensemble.columns import TEST_COLUMNS
@@ -99,7 +100,7 @@ def _judge(asked: Asked, members: Members) -> str:
     from pkgs.data.labelled import open_labelled  # noqa: PLC0415 - torch
     from pkgs.ensemble import evaluation  # noqa: PLC0415
     from pkgs.ensemble.mean import MeanProbability  # noqa: PLC0415
-    from pkgs.models.catalog import build_student  # noqa: PLC0415
+    from pkgs.models.catalog import student_of  # noqa: PLC0415
     from pkgs.models.weight_file import read_weights  # noqa: PLC0415
     from pkgs.training.checkpoints import load_weights  # noqa: PLC0415
     from pkgs.training.replicas import pick_device  # noqa: PLC0415
@@ -107,7 +108,7 @@ def _judge(asked: Asked, members: Members) -> str:
     device, folder, config = pick_device(asked.device), asked.folder, members.config
     networks = []
     for point in members.points.values():
-        network = build_student(config.model.name, seed=0)
+        network = student_of(config.model, seed=0, image_channels=channels_of(config.data.layout))
         load_weights(network, read_weights(point.file), where=str(point.file))
         networks.append(network.to(device).eval())
     folder.predictions.mkdir(parents=True, exist_ok=True)

@@ -145,6 +145,8 @@ def store_predictions(
 ) -> None:
     """Write `<source>__<stem>.npz` per index: `image`, `label`, `probability` [H, W] and `sample`.
 
+    Of a colour image `image` is the mean over its channels; `colours` [H, W, 3] has R, G, B in [0, 1].
+
     Args:
         network: Whose probabilities.
         part: Of which images.
@@ -158,9 +160,12 @@ def store_predictions(
             sample = part.batch(np.array([index])).to(_device(network))
             probability = torch.sigmoid(network(sample.image_BCHW).logits.float())
             predicted = error(sample, probability)
-            maps = {"image": sample.image_BCHW[0], "label": sample.label_BHW, "probability": probability[0]}
+            grey_1HW = sample.image_BCHW[0].mean(dim=0, keepdim=True)
+            maps = {"image": grey_1HW, "label": sample.label_BHW, "probability": probability[0]}
             if predicted is not None:
                 maps["predicted_error"] = predicted[0]
+            if sample.image_BCHW.shape[1] > 1:
+                maps["colours"] = sample.image_BCHW.movedim(1, -1)
             name = sample.ids[0]
             kept: dict[str, Any] = {key: value[0].cpu().numpy() for key, value in maps.items()}
             np.savez_compressed(folder / f"{name.replace('/', '__')}.npz", sample=np.array(name), **kept)

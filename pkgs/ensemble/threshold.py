@@ -61,7 +61,7 @@ def judge(threshold: Threshold, part: Part) -> PerSourceWhole:
 
 
 def _read(part: Part) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield grey codes of 8 bits and label [H, W] of each image."""
+    """Yield grey codes of 8 bits, the mean over the channels, and label [H, W] of each image."""
     for place in range(len(part)):
         batch = part.batch(np.array([place])).to(torch.device("cpu"))
-        yield (batch.image_BCHW[0, 0] * (CODES - 1)).round().long(), batch.label_BHW[0]
+        yield (batch.image_BCHW[0].mean(dim=0) * (CODES - 1)).round().long(), batch.label_BHW[0]

@@ -12,10 +12,13 @@ from typing import Any, Final
 import torch
 from torch import nn
 
+from pkgs.foundation.colours import Colours
 from pkgs.foundation.registry import choose
 from pkgs.foundation.seeds import Purpose, derive
+from pkgs.models.config import ModelConfig
 from pkgs.models.dil2d import Dil2D
 from pkgs.models.light_unet import LightUNet
+from pkgs.models.normalised import Normalised
 from pkgs.models.nrn_rsseg import NrnRsseg
 from pkgs.models.plain_unet3d import PlainUNet3d
 from pkgs.models.resnet import ResNetClassifier
@@ -148,21 +151,62 @@ def options_of(name: str) -> dict[str, bool]:
     }
 
 
-def build_student(name: str, *, seed: int, foreground_share: float | None = None) -> nn.Module:
+def build_student(
+    name: str,
+    *,
+    seed: int,
+    foreground_share: float | None = None,
+    options: Mapping[str, Any] | None = None,
+    colours: Colours | None = None,
+) -> nn.Module:
     """Return a student, which starts equal in all conditions of a seed.
 
     Args:
         name: One of `NETWORKS`.
         seed: The run's.
         foreground_share: Where the output's bias starts, as a probability; None leaves it as it was drawn.
+        options: The network's own, by name.
+        colours: By which its first layer normalises; None: it takes images as they are.
 
     Raises:
-        ValueError: If there is no such network, or a share is not within (0, 1).
+        ValueError: If there is no such network or option, or a share is not within (0, 1).
     """
-    network = build(name, seed=seed, purpose_name="student")
+    network = build(name, seed=seed, purpose_name="student", **(options or {}))
     if foreground_share is not None:
         set_output_prior(network.get_submodule(NETWORKS[name].output), share=foreground_share)
-    return network
+    return network if colours is None else Normalised(network, colours.mean, colours.std)
+
+
+def student_of(
+    config: ModelConfig,
+    *,
+    seed: int,
+    image_channels: int,
+    foreground_share: float | None = None,
+    colours: Colours | None = None,
+) -> nn.Module:
+    """Return the student that the settings describe, for images of so many channels.
+
+    Args:
+        config: Network, its options, normalisation.
+        seed: The run's.
+        image_channels: 1 for grey images, 3 for colour ones.
+        foreground_share: As in `build_student`.
+        colours: Those of the training part, where the settings ask for them and no weights are loaded.
+
+    Raises:
+        ValueError: If the settings do not fit the images, or as `build_student`.
+    """
+    fault = config.fault_for(image_channels)
+    if fault:
+        raise ValueError(fault)
+    return build_student(
+        config.name,
+        seed=seed,
+        foreground_share=foreground_share,
+        options={**config.options, "in_channels": image_channels},
+        colours=colours or config.normalisation,
+    )
 
 
 def set_output_prior(layer: nn.Module, *, share: float) -> None:

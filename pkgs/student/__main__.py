@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from pkgs.data.catalog import channels_of
 from pkgs.data.inputs import Inputs, problems, problems_of_pool
 from pkgs.data.whole_folder import is_synthetic
 from pkgs.ensemble.columns import TEST_COLUMNS
 from pkgs.errormap.compat import data_of_run
+from pkgs.foundation.colours import Colours
 from pkgs.foundation.config import load_config
 from pkgs.foundation.files import write_whole
 from pkgs.student.config import StudentConfig
@@ -90,10 +92,16 @@ def main(argv: list[str]) -> int:
 
 
 def _faults_of_inputs(arguments: Arguments, config: StudentConfig) -> list[str]:
-    """Return what is wrong with the checkpoints that the run begins with; nothing once it is finished."""
+    """Return what is wrong with the network for these images, or the checkpoints that the run begins with.
+
+    Nothing is, once it is finished.
+    """
     if is_finished(arguments.folder):
         return []
     try:
+        fault = config.model.fault_for(channels_of(config.data.layout))
+        if fault:
+            return [fault]
         points = config.starting_points
     except ValueError as error:
         return [str(error)]
@@ -123,9 +131,10 @@ def _join(
     """
     import torch  # noqa: PLC0415 - seconds; `--check` and errors come without it
 
+    from pkgs.data.part_statistics import statistics_of  # noqa: PLC0415
     from pkgs.foundation.registry import choose  # noqa: PLC0415
     from pkgs.foundation.seeds import Purpose, derive  # noqa: PLC0415
-    from pkgs.models.catalog import build_student  # noqa: PLC0415
+    from pkgs.models.catalog import student_of  # noqa: PLC0415
     from pkgs.student.catalog import METHODS  # noqa: PLC0415
     from pkgs.student.method import Common  # noqa: PLC0415
     from pkgs.training import run_record  # noqa: PLC0415
@@ -142,7 +151,11 @@ def _join(
     numerics = set_numerics(config.training)
     inputs, (train, val, test) = _load(config, heart=heart, check=check, ranks=ranks)
     share = train.foreground_share if config.model.init_prior else None
-    network = build_student(config.model.name, seed=arguments.seed, foreground_share=share).to(ranks.device)
+    channels = channels_of(config.data.layout)
+    colours = Colours(*statistics_of(train, tick=check)) if config.model.colours == "train" else None
+    network = student_of(
+        config.model, seed=arguments.seed, image_channels=channels, foreground_share=share, colours=colours
+    ).to(ranks.device)
     others = [ranks.rank] if ranks.rank else []  # what networks draw on their own, dropout: by process
     torch.manual_seed(derive(arguments.seed, Purpose.INIT, "library", *others))
     for warning in without_effect(config.training, ranks):

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from pkgs.data.catalog import channels_of
 from pkgs.data.samples import Batch
 from pkgs.ensemble.columns import TRAIN_COLUMNS
 from pkgs.ensemble.evaluation import judging
@@ -23,7 +24,7 @@ from pkgs.errormap.loss import MixedLoss
 from pkgs.errormap.recalibration import recalibrate
 from pkgs.errormap.scores import ErrorScores, judge_teacher, write
 from pkgs.foundation.run_folder import RunFolder
-from pkgs.models.catalog import build_student
+from pkgs.models.catalog import student_of
 from pkgs.models.error_teacher import ErrorTeacher, build_error_teacher
 from pkgs.models.output import LogitsOnly
 from pkgs.models.weight_file import read_weights
@@ -176,6 +177,6 @@ def baseline_of(config: StudentConfig, *, device: torch.device) -> nn.Module | N
     if not config.judge.baseline or not is_finished(folder):
         return None
     file = StartingPoint(folder.path, "student").file
-    network = build_student(config.model.name, seed=0)
+    network = student_of(config.model, seed=0, image_channels=channels_of(config.data.layout))
     load_weights(network, read_weights(file), where=str(file))
     return network.to(device)

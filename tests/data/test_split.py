@@ -40,7 +40,7 @@ def test_the_demo_gives_three_sources_to_test_and_four_to_val() -> None:
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.lists(st.integers(1, 40), min_size=24, max_size=40), st.integers(0, 1000))
+@given(st.lists(st.integers(10, 40), min_size=24, max_size=40), st.integers(0, 1000))
 def test_no_source_ever_stands_in_two_parts(counts: list[int], seed: int) -> None:
     samples = samples_of(counts)
     parts = sources_in(samples, SplitConfig(min_sources=2, max_source_share=0.2, seed=seed))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Final
 
@@ -60,6 +61,13 @@ def rgb_header(path: Path, *, repeat_grey: bool = False) -> tuple[int, int]:
         with Image.open(path) as picture:
             _check(path, picture, repeat_grey=repeat_grey)
             return picture.height, picture.width
+
+
+def digest_rgb(path: Path) -> str:
+    """Return 16 hex digits of the decoded pixels, whatever the container; alpha plays no part."""
+    pixels = read_rgb(path)
+    head = f"{pixels.dtype.str}{pixels.shape}".encode()
+    return hashlib.sha256(head + pixels.tobytes()).hexdigest()[:16]
 
 
 def _check(path: Path, picture: Image.Image, *, repeat_grey: bool) -> None:

@@ -10,11 +10,9 @@ from pkgs.data.channel_statistics import Statistics
 from pkgs.data.formats.aerial import read_tile, tile_files, tile_header
 from pkgs.data.formats.folders import child, require_root
 from pkgs.data.items import DataError, Header, Item, Sample
+from pkgs.foundation import colours
 
-COLOURS: Final = Statistics(
-    mean=(83.00301721, 91.24630964, 87.26586959),
-    std=(33.38048494, 36.60072106, 41.38057245),
-)
+COLOURS: Final = Statistics(*colours.COLOURS["alabama"])
 """Of images in 0-255, R, G, B."""
 
 
@@ -34,6 +32,7 @@ class Alabama:
 
     name: ClassVar[str] = "alabama"
     version: ClassVar[int] = 1
+    channels: ClassVar[int] = 3
 
     def samples(self, root: Path) -> list[Sample]:
         """Return all tiles, sorted by id.

@@ -10,11 +10,9 @@ from pkgs.data.channel_statistics import Statistics
 from pkgs.data.formats.aerial import read_tile, tile_files, tile_header
 from pkgs.data.formats.folders import child, require_root
 from pkgs.data.items import DataError, Header, Item, Sample, listed
+from pkgs.foundation import colours
 
-COLOURS: Final = Statistics(
-    mean=(72.74413315, 99.76137101, 82.70024275),
-    std=(36.28290664, 34.82507359, 41.48902725),
-)
+COLOURS: Final = Statistics(*colours.COLOURS["datacentric"])
 """Of images in 0-255, R, G, B."""
 
 IMAGES: Final = ("training_patches", "image_patches")
@@ -45,6 +43,7 @@ class DataCentric:
 
     name: ClassVar[str] = "datacentric"
     version: ClassVar[int] = 1
+    channels: ClassVar[int] = 3
 
     def samples(self, root: Path) -> list[Sample]:
         """Return all patches, sorted by id.
@@ -65,7 +64,7 @@ class DataCentric:
             raise DataError(
                 f"{folders['image']}: names without five parts: {listed(odd)}; expected "
                 "<a>_<b>_<c>_<i>_<j>.png, whose first three name the source tile. "
-                "For other names use the layout image_folder."
+                "For other names use the layout rgb_folder."
             )
         return [Sample(stem, source_tile(stem), files) for stem, files in patches.items()]
 

@@ -10,11 +10,9 @@ from pkgs.data.channel_statistics import Statistics
 from pkgs.data.formats.aerial import read_tile, tile_files, tile_header
 from pkgs.data.formats.folders import child, require_root
 from pkgs.data.items import DataError, Header, Item, Sample
+from pkgs.foundation import colours
 
-COLOURS: Final = Statistics(
-    mean=(72.62323902, 99.33869521, 82.94464024),
-    std=(43.81751311, 42.46326449, 50.62061044),
-)
+COLOURS: Final = Statistics(*colours.COLOURS["whu"])
 """Of images in 0-255 that are matched in colour to DataCentric, R, G, B."""
 
 
@@ -33,6 +31,7 @@ class Whu:
 
     name: ClassVar[str] = "whu"
     version: ClassVar[int] = 1
+    channels: ClassVar[int] = 3
 
     def samples(self, root: Path) -> list[Sample]:
         """Return all tiles of the three parts, sorted by id.
