@@ -95,6 +95,18 @@ class RankConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _the_given_labels_are_ranked(self) -> Self:
+        without_effect = [
+            name for name in ("also", "labels", "test_labels", "keep") if getattr(self.data, name)
+        ]
+        if without_effect:
+            raise ValueError(
+                f"data.{', data.'.join(without_effect)}: the labels of data.root are ranked, all of them; "
+                "leave it out"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _in_sample_has_runs(self) -> Self:
         if self.compat.in_sample and not self.runs.in_sample:
             raise ValueError("compat.in_sample needs runs.in_sample")

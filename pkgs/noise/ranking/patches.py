@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pkgs.data.catalog import READERS
+from pkgs.data.catalog import READERS, channels_of
 from pkgs.data.config import DataConfig
 from pkgs.data.folds import read_folds
+from pkgs.data.formats.grey_image import digest_image
+from pkgs.data.formats.rgb_image import digest_rgb
 from pkgs.data.items import DataError, Item, Reader, Sample, listed
 from pkgs.data.prepare.foreground import Foreground
 from pkgs.data.split import require_samples, split_file
@@ -107,7 +109,8 @@ def find_patches(config: DataConfig, *, tick: Callable[[], None] = lambda: None)
     _require_whole_groups(path, {entry.sample: entry.split for entry in entries}, samples=samples)
     digests = {entry.sample: entry.digest for entry in entries}
     if all(digests.values()):
-        refuse_changed(samples, digests=digests, config=config, tick=tick)
+        digest = digest_image if channels_of(config.layout) == 1 else digest_rgb
+        refuse_changed(samples, digests=digests, config=config, digest=digest, tick=tick)
     fold_of = {entry.sample: int(entry.split) for entry in entries}
     folds = tuple(fold_of[sample.id] for sample in samples)
     return Patches(reader, tuple(samples), folds, config.size_px, path.name)

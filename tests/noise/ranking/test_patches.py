@@ -2,7 +2,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from pkgs.data.inputs import find
 from pkgs.data.items import DataError
 from pkgs.noise.ranking.config import RankConfig
 from pkgs.noise.ranking.patches import GivenLabels, chunks, find_patches
@@ -61,6 +63,27 @@ def test_chunks_hold_all_places_once_and_no_more_pixels_than_asked() -> None:
 def test_half_of_each_fold_is_chosen_in_the_order_given() -> None:
     folds = np.array([0, 1, 0, 1, 0, 1, 1])
     assert half(np.array([6, 5, 4, 3, 2, 1, 0]), folds).tolist() == [4, 5, 6]
+
+
+def test_an_image_that_has_changed_since_the_folds_were_made_is_refused(tmp_path: Path) -> None:
+    world = write_noisy_set(tmp_path / "data", tiles=3)
+    (world.root / "splits" / SPLIT).unlink()
+    config = data_of(world)
+    config = config.model_copy(
+        update={"cache": config.cache.model_copy(update={"folder": str(tmp_path / "cache")})}
+    )
+    find(config)
+    find_patches(config)
+    image = world.root / "training_patches" / f"{world.ids[0]}.png"
+    Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(image)
+    with pytest.raises(DataError, match="its pixels have changed since the split was written"):
+        find_patches(config)
+
+
+def test_labels_of_another_folder_are_no_labels_of_the_set() -> None:
+    raw = {"data": {"root": "here", "split": {"by": "folds"}, "keep": "keep.txt"}, "runs": {"student": "x"}}
+    with pytest.raises(ValueError, match=r"data\.keep: the labels of data\.root are ranked"):
+        RankConfig.model_validate(raw)
 
 
 def test_a_ranking_without_folds_is_refused() -> None:
