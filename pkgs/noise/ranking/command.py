@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ from pkgs.training.heartbeat import Heartbeat
 
 PURPOSE: Final = "Rank the labels of a set from least to most noisy; trains nothing, changes no input."
 REVIEWED: Final = "reviewed"
+REVIEW: Final = "review.csv"
 OPTIONAL: Final = (exports.PIXELS, REVIEWED)
 """What a ranking writes only with an error teacher, or only after a review."""
 KINDS: Final[Mapping[str, tuple[str, Seen]]] = {
@@ -118,10 +120,10 @@ def _check(asked: Asked, config: RankConfig) -> str:
 def _rank(asked: Asked, config: RankConfig) -> str:
     """Score, cut and write the run folder; scores.csv comes last and marks the end."""
     folder = asked.folder
+    _require_apart(Path(config.data.root), folder.path)
     folder.path.mkdir(parents=True, exist_ok=True)
     with Heartbeat(folder, title="rank") as heart:
         patches = find_patches(config.data, tick=heart.beat)
-        _require_apart(patches, folder.path)
         detectors, said_of = detectors_of(config, patches), _marks_of(config, patches)
         ranked, score = _ranked(config, patches, detectors, said_of, heart=heart)
         with drafted(folder.path, last=tables.SCORES, optional=OPTIONAL) as draft:
@@ -132,6 +134,7 @@ def _rank(asked: Asked, config: RankConfig) -> str:
             if said_of:
                 corrected = draft / exports.CORRECTED
                 marks.write_reviewed(draft / REVIEWED, patches, said=ranked.said, corrected=corrected)
+                shutil.copyfile(config.review, draft / REVIEW)  # it may lie in the gallery, which is replaced
             tables.write_tables(draft, ranked)
             _write_down(draft, config)
     rate = ranked.rate
@@ -217,15 +220,13 @@ def _marks_of(config: RankConfig, patches: Patches) -> dict[str, Mark]:
     return read_review(Path(config.review), known=set(patches.names)) if config.review else {}
 
 
-def _require_apart(patches: Patches, folder: Path) -> None:
-    """Refuse inputs that a ranking would replace."""
-    inside = folder.resolve()
-    for sample in patches.samples:
-        if any(inside in file.resolve().parents for file in sample.files.values()):
-            raise DataError(
-                f"{sample.id}: its files lie in the run folder {folder}, whose contents are replaced. Copy "
-                "them elsewhere, or give another --run-dir."
-            )
+def _require_apart(root: Path, folder: Path) -> None:
+    """Refuse a run folder whose replaced contents would be inputs."""
+    if folder.resolve() in (root.resolve(), *root.resolve().parents):
+        raise DataError(
+            f"{root}: the data lie in the run folder {folder}, whose contents are replaced. "
+            "Give another --run-dir."
+        )
 
 
 def _counted(views: Iterable[PatchView], heart: Heartbeat) -> Iterator[PatchView]:

@@ -244,6 +244,36 @@ def test_marks_move_patches_and_change_who_is_kept(ready: tuple[NoisyWorld, Path
     assert (marks[keep], marks[drop], marks[order[1]]) == ("keep", "drop", "")
 
 
+def test_marks_saved_in_the_gallery_outlive_it(ready: tuple[NoisyWorld, Path], tmp_path: Path) -> None:
+    world, config = ready
+    (tmp_path / "rank").mkdir()
+    saved = tmp_path / "rank/review.csv"
+    saved.write_text(f"imageid,mark,note\n{world.ids[0]}.png,drop,\n")
+    assert rank(config, tmp_path / "rank", "--review", str(saved)) == 0
+    assert saved.read_text() == f"imageid,mark,note\n{world.ids[0]}.png,drop,\n"
+    assert rows_of(tmp_path / "rank/ranking.csv")[-1]["imageid"] == f"{world.ids[0]}.png"
+
+
+def test_the_switch_in_sample_ranks_by_networks_that_saw_the_patches(
+    ready: tuple[NoisyWorld, Path], tmp_path: Path
+) -> None:
+    world, config = ready
+    other = changed(config, tmp_path / "rank.yaml", in_sample=write_in_sample(world, "seen"))
+    assert rank(other, tmp_path / "rank", "--set", "compat.in_sample=true") == 0
+    table = rows_of(tmp_path / "rank/scores.csv")
+    assert [row["iou"] for row in table] == [row["in_sample_iou"] for row in table]
+    assert "iou_seed_1" not in table[0]
+
+
+def test_data_in_the_run_folder_are_refused_because_it_is_replaced(
+    ready: tuple[NoisyWorld, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world, config = ready
+    assert rank(config, world.root) == 2
+    assert "the data lie in the run folder" in capsys.readouterr().err
+    assert not (world.root / "progress.json").exists()
+
+
 def test_a_mark_of_an_unknown_patch_is_refused(
     ready: tuple[NoisyWorld, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
