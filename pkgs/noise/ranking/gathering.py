@@ -17,6 +17,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from pkgs.data.config import SplitConfig
 from pkgs.data.items import DataError, listed
 from pkgs.data.patch_maps import PatchMaps, read_maps
 from pkgs.foundation.run_folder import RunFolder
@@ -186,8 +187,6 @@ def _split_of(run: Path) -> dict[str, Any]:
 
 def _file_of(split: Mapping[str, Any]) -> str:
     """Return the name of the split file that these settings mean."""
-    from pkgs.data.config import SplitConfig  # noqa: PLC0415 - beside its one use
-
     try:
         return SplitConfig.model_validate(split).file_name if split else ""
     except ValueError:
