@@ -10,6 +10,7 @@ from typing import Final
 from pkgs.foundation import exit_codes
 
 COMMANDS: Final[Mapping[str, str]] = {
+    "train": "pkgs.noise.train",
     "rank": "pkgs.noise.ranking.command",
 }
 """The module of each command; its `main` takes the words behind the command's name."""

@@ -12,14 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pkgs.data.catalog import channels_of
 from pkgs.data.inputs import origin_of, problems, problems_of_pool
-from pkgs.ensemble.columns import TEST_COLUMNS
 from pkgs.errormap.compat import data_of_run
-from pkgs.foundation.files import write_whole
 from pkgs.student.config import StudentConfig
 from pkgs.training import program
 from pkgs.training.arguments import Arguments
 from pkgs.training.program import Plan
-from pkgs.training.tables import Table, render
 
 if TYPE_CHECKING:
     from pkgs.data.labelled import Labelled
@@ -115,30 +112,13 @@ def _judge(  # noqa: PLR0913 - all by name
     data: Labelled,
     average: Ema | None,
 ) -> None:
-    """Score all weights and the best threshold on test; test.csv comes last and marks the end."""
-    from pkgs.ensemble import evaluation  # noqa: PLC0415 - torch
+    """Score all weights and the best threshold on test."""
+    from pkgs.ensemble import verdicts  # noqa: PLC0415 - torch
     from pkgs.student.judgement import judge  # noqa: PLC0415
 
     folder = arguments.folder
-    verdicts = judge(
-        method,
-        folder,
-        config=config,
-        train=data.train,
-        val=data.val,
-        test=data.test,
-        average=average,
-        check=loop.heart.beat,
-    )
-    rows = [{**loop.clock(), **row} for verdict in verdicts for row in verdict.rows()]
-    calibration = [row for verdict in verdicts for row in verdict.calibration()]
-    write_whole(folder.predictions / "calibration.csv", render(evaluation.CALIBRATION, calibration))
-    Table(folder.test_csv, TEST_COLUMNS).append(*rows)
-    pooled = {row["weights"]: row for row in rows if row["source"] == evaluation.POOLED}
-    for weights, row in pooled.items():
-        loop.trackers.scalars(loop.state.step, row, part=f"test_{weights}")
-    told = ", ".join(f"{row['iou']:.3f} ({weights})" for weights, row in pooled.items())
-    loop.heart.say(f"{loop.heart.title}: test IoU {told}.")
+    found = judge(method, folder, config=config, data=data, average=average, check=loop.heart.beat)
+    verdicts.write(found, folder, loop=loop)
 
 
 if __name__ == "__main__":
