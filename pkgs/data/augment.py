@@ -34,7 +34,17 @@ WHITE: Final = 65535  # grey values are codes of 8 or 16 bits, so whole numbers 
 
 
 def preset(config: AugmentConfig, *, reference: bool = False) -> AugmentationConfig:
-    """Return the sets of the first study with the chances that the config names."""
+    """Return the sets of a study with the chances that the config names.
+
+    Raises:
+        ValueError: If the reference's form of the aerial sets is asked for; there is none.
+    """
+    if config.kind == "aerial":
+        if reference:
+            raise ValueError(
+                "augment.kind aerial has no form of the reference; switch reference_augment off."
+            )
+        return _aerial(config)
     return AugmentationConfig(
         spatial=SpatialConfig(
             p=config.spatial,
@@ -56,6 +66,21 @@ def preset(config: AugmentConfig, *, reference: bool = False) -> AugmentationCon
             brightness=(0.87, 1.13),
             contrast=(0.87, 1.13),
         ),
+    )
+
+
+def _aerial(config: AugmentConfig) -> AugmentationConfig:
+    on = float(config.spatial > 0)
+    return AugmentationConfig(
+        spatial=SpatialConfig(
+            p=on,
+            flips=0.5,
+            quarter_turns=True,
+            affine_p=config.spatial,
+            rotation_deg=(-10, 10),
+            scale=(0.9, 1.1),
+        ),
+        intensity=IntensityConfig(p=config.raw, brightness=(0.9, 1.1), contrast=(0.9, 1.1)),
     )
 
 

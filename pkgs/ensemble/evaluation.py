@@ -16,7 +16,7 @@ from pkgs.ensemble.columns import COUNTS
 from pkgs.ensemble.sums import SegmentationSums, measure_test
 from pkgs.ensemble.temperature import LogitSums
 from pkgs.foundation.seeds import Purpose, derive
-from pkgs.training.metrics import BINS, UNIT, PixelSums, macro, measure, merged
+from pkgs.training.metrics import BINS, HALF, UNIT, PixelSums, macro, measure, merged
 from pkgs.training.tables import Cell
 
 CALIBRATION: Final = ("weights", "source", "bin", "count", "sum_p", "sum_y", *COUNTS)
@@ -43,7 +43,7 @@ def evaluate(network: nn.Module, part: Part, *, batch: int, check: Callable[[], 
     per_source: PerSource = {}
     sources = part.sources
     with judging(network):
-        for indices, samples in _batches(network, part, batch):
+        for indices, samples in batches_of(network, part, batch):
             check()
             for index, sums in zip(
                 indices, measure(network(samples.image_BCHW).logits, samples.label_BHW), strict=True
@@ -61,6 +61,7 @@ def judge(  # noqa: PLR0913 - all by name
     batch: int,
     check: Callable[[], None],
     drop_p1_bin: bool = False,
+    threshold: float = HALF,
 ) -> PerSourceWhole:
     """Return everything that is known of every source of `test`; `check` is called before each batch.
 
@@ -71,11 +72,12 @@ def judge(  # noqa: PLR0913 - all by name
         batch: Images at once.
         check: Beats, for instance.
         drop_p1_bin: As in `measure_test`.
+        threshold: As in `measure_test`.
     """
     whole: PerSourceWhole = {}
     sources = test.sources
     with judging(network):
-        for places, samples in _batches(network, test, batch):
+        for places, samples in batches_of(network, test, batch):
             check()
             parts = measure_test(
                 network(samples.image_BCHW).logits,
@@ -83,6 +85,7 @@ def judge(  # noqa: PLR0913 - all by name
                 instances_BHW=samples.instances_BHW,
                 temperature=temperature,
                 drop_p1_bin=drop_p1_bin,
+                threshold=threshold,
             )
             for place, sums in zip(places, parts, strict=True):
                 source = sources[place]
@@ -94,7 +97,7 @@ def temperature_on(val: Part, network: nn.Module, *, batch: int, check: Callable
     """Return the temperature that fits the network's probabilities to `val`."""
     sums = LogitSums()
     with judging(network):
-        for _, samples in _batches(network, val, batch):
+        for _, samples in batches_of(network, val, batch):
             check()
             sums.add(network(samples.image_BCHW).logits, samples.label_BHW)
     return sums.temperature()
@@ -183,7 +186,8 @@ def judging(network: nn.Module) -> Iterator[None]:
         network.train(was_training)
 
 
-def _batches(network: nn.Module, part: Part, batch: int) -> Iterator[tuple[list[int], Batch]]:
+def batches_of(network: nn.Module, part: Part, batch: int) -> Iterator[tuple[list[int], Batch]]:
+    """Yield the part in order: places, and samples on the network's device."""
     for start in range(0, len(part), batch):
         indices = np.arange(start, min(start + batch, len(part)))
         yield indices.tolist(), part.batch(indices).to(_device(network))

@@ -15,6 +15,7 @@ from pkgs.ensemble.near import NEAR, near
 from pkgs.ensemble.objects import ObjectSums, measure_objects, true_objects
 from pkgs.training.metrics import (
     FINE_BINS,
+    HALF,
     UNIT,
     PixelSums,
     Reliability,
@@ -76,13 +77,14 @@ class SegmentationSums(Sums):
         }
 
 
-def measure_test(
+def measure_test(  # noqa: PLR0913 - all by name
     logits_B1HW: Tensor,
     label_BHW: Tensor,
     *,
     instances_BHW: Tensor | None = None,
     temperature: float = 1.0,
     drop_p1_bin: bool = False,
+    threshold: float = HALF,
 ) -> list[SegmentationSums]:
     """Return the sums of each image.
 
@@ -92,15 +94,16 @@ def measure_test(
         instances_BHW: Numbered objects; None: the connected pieces of the label.
         temperature: T, > 0, fitted on val.
         drop_p1_bin: Leave p = 1 out of every table of 15 bins (D14).
+        threshold: The probability from which on a pixel is foreground.
 
     Raises:
         ValueError: If the shapes do not belong together, or a logit is not finite or absurdly large.
     """
-    pixels = measure(logits_B1HW, label_BHW)  # checks all
+    pixels = measure(logits_B1HW, label_BHW, threshold=threshold)  # checks all
     logits_BHW = logits_B1HW[:, 0].float()
     p, scaled = sigmoid(logits_BHW), sigmoid(logits_BHW / temperature)
     label = label_BHW.long()
-    seen, marked = label != IGNORE, p >= 0.5
+    seen, marked = label != IGNORE, p >= threshold
     close = near((label == 1) | (marked & seen), radius_px=NEAR * label.shape[-1])
     ignore = torch.full_like(label, IGNORE)
 

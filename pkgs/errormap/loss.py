@@ -1,9 +1,11 @@
 """What an error teacher minimises, on masks that may be wrong and on true ones.
 
-    L_T(x, m, y) = mean_pixels BCE(r, t) + mean_images |sigmoid(q) - mean_pixels t|,  t = l(m, y) / l_max
+    L_T(x, m, y) = mean_pixels BCE(r, t) + v mean_images |sigmoid(q) - mean_pixels t|,  t = l(m, y) / l_max
 
-Each image of the second mean counts by its seen pixels: one weight for both, so that micro-batches, replicas
-and processes add up exactly. The defects of `compat` change target and form here, and nowhere else.
+v is 1 unless `image_weight` says otherwise. Each image of the second mean counts by its seen pixels: one
+weight for both, so that micro-batches, replicas and processes add up exactly. For hard masks
+t = t0 + (1 - t0) 1[m != y], so that `error_chance(r)` is the chance that a pixel is wrong. The defects of
+`compat` change target and form here, and nowhere else.
 """
 
 from __future__ import annotations
@@ -44,7 +46,7 @@ class TeacherLoss:
     of the mask in nats with logarithms cut at -100: 100 x the share of wrong pixels where masks are hard.
 
     Args:
-        config: Its map loss; `weight` is applied by `MixedLoss`.
+        config: Its map loss and the image's weight; `weight` is applied by `MixedLoss`.
         compat: Defects to repeat: `score_100`, `broadcast`, `batch_mean_target`, `undetached_target`.
     """
 
@@ -75,8 +77,10 @@ class TeacherLoss:
             share_B1HW = target_B.view(-1, 1, 1, 1).expand_as(share_B1HW)
         each_B1HW = MAP_LOSSES[self.config.map_loss](prediction.logits_B1HW, share_B1HW)
         of_map = summed(each_B1HW, seen_B1HW)
+        if self.config.image_weight == 0:
+            return of_map
         of_image = self._image_sum(torch.sigmoid(prediction.image_logits_B), target_B, pixels_B)
-        return LossSum(of_map.total + of_image.total, of_map.weight)
+        return LossSum(of_map.total + self.config.image_weight * of_image.total, of_map.weight)
 
     def _of_batch(self, target_B: Tensor, pixels_B: Tensor) -> Tensor:
         """Return the target of each image; under D12 the mean of the batch for all."""
@@ -113,11 +117,15 @@ class MixedLoss(nn.Module):
         teacher: Trained, or only asked.
         config: Weight and map loss.
         compat: Defects to repeat.
+        both: Whether true masks are asked about. Without, L is L_T(x, m, y), and some of the masks m that
+            come are true ones.
     """
 
-    def __init__(self, teacher: nn.Module, config: TeacherLossConfig, compat: CompatConfig) -> None:
+    def __init__(
+        self, teacher: nn.Module, config: TeacherLossConfig, compat: CompatConfig, *, both: bool = True
+    ) -> None:
         super().__init__()
-        self.teacher, self.share = teacher, config.weight
+        self.teacher, self.share, self.both = teacher, config.weight, both
         self.loss = TeacherLoss(config, compat)
 
     def forward(
@@ -133,6 +141,10 @@ class MixedLoss(nn.Module):
                 flows. None: m.
         """
         shown = mask_B1HW if shown_B1HW is None else shown_B1HW
+        if not self.both:
+            told = ErrorPrediction(*(t.float() for t in self.teacher(image_BCHW, seen_of(shown, label_BHW))))
+            total, weight = (v.reshape(1) for v in self.loss(told, mask_B1HW.float(), label_BHW))
+            return MixedSums(total, weight, total, torch.zeros_like(total))
         true = true_mask(label_BHW)
         both: ErrorPrediction = self.teacher(
             torch.cat([image_BCHW, image_BCHW]), torch.cat([seen_of(shown, label_BHW), true.to(shown.dtype)])

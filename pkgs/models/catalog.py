@@ -27,6 +27,7 @@ from pkgs.models.simclr import SimClr
 from pkgs.models.small_orig import SmallOrig
 from pkgs.models.small_unet3d import SmallUNet3d
 from pkgs.models.swin_unetr import SwinUNetR
+from pkgs.models.unet_error import UNetError
 from pkgs.models.valid_unet3d import ValidUNet3d
 from pkgs.models.vit_error import ViTError
 from pkgs.models.volume_resnet import VolumeResNet
@@ -77,6 +78,7 @@ NETWORKS: Final[Mapping[str, Entry]] = {
     "swin_unetr": Entry(SwinUNetR, "out.conv.conv", {"feature_size": 12}, 64),
     "vit_error": Entry(ViTError, "vit.classification_head", LIGHT_VIT, 64),
     "vit_error_map": Entry(partial(ViTError, error_map=True), "map_head.join.2", LIGHT_VIT, 64),
+    "unet_error_map": Entry(UNetError, "unet.head", {"base": 8}),
     "nrn_rsseg": Entry(NrnRsseg, "head", {"base": 8}),
     "dil2D": Entry(Dil2D, "head.8", {"rf": 35}, 45),
     "Unet2DSmallOrig": Entry(partial(SmallOrig, dims=2), "head", SMALL_3D),

@@ -70,5 +70,25 @@ class ModelConfig(Section):
 class TeacherModelConfig(Section):
     """Which network predicts errors."""
 
-    name: Literal["vit_error_map", "vit_error_map_light"] = "vit_error_map"
-    """`vit_error_map` is the published ViT with a map head; the light one trains on a CPU in a minute."""
+    name: Literal["vit_error_map", "vit_error_map_light", "unet_error_map", "unet_error_map_light"] = (
+        "vit_error_map"
+    )
+    """`vit_error_map` is the published ViT with a map head; `unet_error_map` a U-Net for local errors, base
+    16; the light ones (the U-Net's base is 8) train on a CPU in a minute."""
+
+    colours: Literal["", "datacentric", "whu", "alabama"] | tuple[Triple, Triple] = ""
+    """As of the network that learns; the mask stays as it is."""
+
+    @property
+    def normalisation(self) -> Colours | None:
+        """The constants of `colours`; None where images stay as they are."""
+        return ModelConfig(colours=self.colours).normalisation
+
+    @model_validator(mode="after")
+    def _colours_are_some(self) -> Self:
+        ModelConfig(colours=self.colours)  # knows what they must be
+        return self
+
+    def fault_for(self, channels: int) -> str:
+        """Return what is wrong with these settings for images of so many channels; empty if nothing is."""
+        return ModelConfig(colours=self.colours).fault_for(channels).replace("model.", "teacher.model.")

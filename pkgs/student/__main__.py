@@ -6,22 +6,17 @@ torch loads only when a run begins.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from pkgs.data.catalog import channels_of
 from pkgs.data.inputs import origin_of, problems, problems_of_pool
-from pkgs.ensemble.columns import TEST_COLUMNS
 from pkgs.errormap.compat import data_of_run
-from pkgs.foundation.files import write_whole
 from pkgs.student.config import StudentConfig
 from pkgs.training import program
 from pkgs.training.arguments import Arguments
 from pkgs.training.program import Plan
-from pkgs.training.starting_point import StartingPoint
-from pkgs.training.tables import Table, render
 
 if TYPE_CHECKING:
     from pkgs.data.labelled import Labelled
@@ -50,20 +45,17 @@ def _plan(arguments: Arguments, config: StudentConfig) -> Plan:
         problems=lambda: problems(config.data) + problems_of_pool(config.pool),
         origin=partial(origin_of, config.data),
         join=partial(_join, config),
-        starting_points=partial(_starting_points, config),
+        faults=partial(_faults, config),
+        starting_points=lambda: config.starting_points,
     )
 
 
-def _starting_points(config: StudentConfig) -> Mapping[str, StartingPoint]:
-    """Return what the run begins with.
-
-    Raises:
-        ValueError: If the network does not take these images, or the run does not say where it begins.
-    """
-    fault = config.model.fault_for(channels_of(config.data.layout))
-    if fault:
-        raise ValueError(fault)
-    return config.starting_points
+def _faults(config: StudentConfig) -> list[str]:
+    """Return what is wrong with the network for these images."""
+    try:
+        return list(filter(None, [config.model.fault_for(channels_of(config.data.layout))]))
+    except ValueError as error:
+        return [str(error)]
 
 
 def _join(config: StudentConfig, start: Start) -> Joined:
@@ -120,30 +112,13 @@ def _judge(  # noqa: PLR0913 - all by name
     data: Labelled,
     average: Ema | None,
 ) -> None:
-    """Score all weights and the best threshold on test; test.csv comes last and marks the end."""
-    from pkgs.ensemble import evaluation  # noqa: PLC0415 - torch
+    """Score all weights and the best threshold on test."""
+    from pkgs.ensemble import verdicts  # noqa: PLC0415 - torch
     from pkgs.student.judgement import judge  # noqa: PLC0415
 
     folder = arguments.folder
-    verdicts = judge(
-        method,
-        folder,
-        config=config,
-        train=data.train,
-        val=data.val,
-        test=data.test,
-        average=average,
-        check=loop.heart.beat,
-    )
-    rows = [{**loop.clock(), **row} for verdict in verdicts for row in verdict.rows()]
-    calibration = [row for verdict in verdicts for row in verdict.calibration()]
-    write_whole(folder.predictions / "calibration.csv", render(evaluation.CALIBRATION, calibration))
-    Table(folder.test_csv, TEST_COLUMNS).append(*rows)
-    pooled = {row["weights"]: row for row in rows if row["source"] == evaluation.POOLED}
-    for weights, row in pooled.items():
-        loop.trackers.scalars(loop.state.step, row, part=f"test_{weights}")
-    told = ", ".join(f"{row['iou']:.3f} ({weights})" for weights, row in pooled.items())
-    loop.heart.say(f"{loop.heart.title}: test IoU {told}.")
+    found = judge(method, folder, config=config, data=data, average=average, check=loop.heart.beat)
+    verdicts.write(found, folder, loop=loop)
 
 
 if __name__ == "__main__":

@@ -1,46 +1,20 @@
-"""What is scored on test once the training is over: `last`, `best`, the average, and the best threshold."""
+"""What a student and its method tell of themselves once the training is over."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from dataclasses import replace
+from typing import Any
 
+from pkgs.data.labelled import Labelled
 from pkgs.data.samples import Part
-from pkgs.ensemble import evaluation, threshold
-from pkgs.ensemble.evaluation import PerSourceWhole
+from pkgs.ensemble import evaluation
+from pkgs.ensemble.verdicts import Verdict, verdicts_on
 from pkgs.foundation.run_folder import RunFolder
 from pkgs.student.config import StudentConfig
 from pkgs.student.method import Judged, StudentMethod
 from pkgs.training.checkpoint_folder import Name
-from pkgs.training.checkpoints import load_weights_of
 from pkgs.training.ema import Ema
-from pkgs.training.tables import Cell
-
-THRESHOLD: Final = "threshold"
-"""Name of the row of the best threshold: no weights, and so no calibration."""
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """The scores of one set of weights."""
-
-    weights: str
-    per_source: PerSourceWhole
-    step: int | None = None
-    """Where the weights are from."""
-    temperature: float | None = None
-    """T, fitted on val."""
-
-    def rows(self) -> list[dict[str, Cell]]:
-        known = {"step": self.step, "temperature": self.temperature}
-        more = {name: value for name, value in known.items() if value is not None}
-        return [{**row, **more} for row in evaluation.test_rows(self.weights, self.per_source)]
-
-    def calibration(self) -> list[dict[str, Cell]]:
-        if self.weights == THRESHOLD:
-            return []
-        return evaluation.calibration_rows(self.weights, self.per_source)
 
 
 def judge(  # noqa: PLR0913 - all by name
@@ -48,9 +22,7 @@ def judge(  # noqa: PLR0913 - all by name
     folder: RunFolder,
     *,
     config: StudentConfig,
-    train: Part,
-    val: Part,
-    test: Part,
+    data: Labelled,
     average: Ema | None,
     check: Callable[[], None],
 ) -> list[Verdict]:
@@ -60,40 +32,32 @@ def judge(  # noqa: PLR0913 - all by name
         method: Whose networks take up one set of weights after the other.
         folder: Of the run; holds `last` and `best`, and gets what the method tells of its own.
         config: Its settings.
-        train: On which the threshold is chosen.
-        val: On which temperatures and teachers are adjusted.
-        test: On which all are judged.
+        data: The threshold is chosen on train, temperatures and teachers are adjusted on val, all are judged
+            on test.
         average: The moving average of the weights, if there is one.
         check: Called between batches.
     """
-    size = config.training.batch_samples
+    with_objects = replace(
+        data.val, instances=data.test.instances
+    )  # validation during training asks for none
 
-    def verdict(weights: str, step: int | None = None) -> Verdict:
-        network = method.network
-        temperature = evaluation.temperature_on(val, network, batch=size, check=check)
-        whole = evaluation.judge(
-            network, test, temperature=temperature, batch=size, check=check,
-            drop_p1_bin=config.compat.drop_p1_bin,
-        )  # fmt: skip
-        return Verdict(weights, whole, step=step, temperature=temperature)
-
-    verdicts = []
-    if average is not None:
-        with average.swapped_in():
-            verdicts.append(verdict("ema"))
-    with_objects = replace(val, instances=test.instances)  # validation during the training asks for none
-    names: tuple[Name, ...] = ("last", "best")
-    for name in names:
-        step = load_weights_of(folder.checkpoints, name, method.modules)
+    def loaded(name: Name, step: int) -> None:
         method.settle(name, checkpoints=folder.checkpoints)
         if name == "last":
-            _store(method, folder, config=config, test=test)
-        method.judge(Judged(name, step, with_objects, test), folder=folder.predictions)
-        known = [each for each in verdicts if each.step == step]  # `best` is often `last` itself
-        verdicts.append(replace(known[0], weights=name) if known else verdict(name, step))
-    best = threshold.best_threshold(train)
-    verdicts.append(Verdict(THRESHOLD, threshold.judge(best, test)))
-    return sorted(verdicts, key=lambda verdict: verdict.weights != "last")
+            _store(method, folder, config=config, test=data.test)
+        method.judge(Judged(name, step, with_objects, data.test), folder=folder.predictions)
+
+    return verdicts_on(
+        data,
+        method.network,
+        modules=method.modules,
+        folder=folder,
+        average=average,
+        batch=config.training.batch_samples,
+        check=check,
+        loaded=loaded,
+        drop_p1_bin=config.compat.drop_p1_bin,
+    )
 
 
 def _store(method: StudentMethod[Any], folder: RunFolder, *, config: StudentConfig, test: Part) -> None:

@@ -151,10 +151,19 @@ def teacher_of(common: Common) -> ErrorTeacher:
     """
     config = common.config.teacher
     name, size = config.model.name, common.config.data.size_px
+    channels = channels_of(common.config.data.layout)
     if not config.start:
-        return build_error_teacher(name, seed=common.seed, size_px=size).to(common.device)
+        return build_error_teacher(
+            name,
+            seed=common.seed,
+            size_px=size,
+            image_channels=channels,
+            colours=config.model.normalisation,
+        ).to(common.device)
     file = StartingPoint(Path(config.start), "teacher").file
-    return load_teacher_weights(file, name=name, size_px=size, seed=common.seed).to(common.device)
+    return load_teacher_weights(file, name=name, size_px=size, image_channels=channels, seed=common.seed).to(
+        common.device
+    )
 
 
 def mask_of(network: nn.Module) -> MaskOf:

@@ -10,12 +10,15 @@ from pathlib import Path
 from pkgs.data.samples import Part
 from pkgs.errormap import scores as prediction
 from pkgs.errormap.corruption import FixedCorruption
+from pkgs.errormap.loss import true_mask
+from pkgs.errormap.recalibration import recalibrate
 from pkgs.errormap.scores import POOLED, ErrorScores
 from pkgs.teacher import validation
 from pkgs.teacher.columns import PREDICTED
 from pkgs.teacher.step import Pretraining
 from pkgs.teacher.validation import BySource
-from pkgs.training.checkpoints import load_weights_of
+from pkgs.training.checkpoint_folder import Name
+from pkgs.training.checkpoints import load_weights_of, replace_weights
 from pkgs.training.ema import Ema
 from pkgs.training.metrics.sums import mean_of
 from pkgs.training.tables import Cell
@@ -38,6 +41,8 @@ class Verdict:
 def judge(method: Pretraining, checkpoints: Path, *, test: Part, average: Ema | None) -> list[Verdict]:
     """Return the scores of all weights, `last` first. Afterwards the teacher has those of `best`.
 
+    Under `recalibrate` each is brought to scale before, and the checkpoints are written again so.
+
     Args:
         method: Whose teacher takes up one set of weights after the other.
         checkpoints: Holds `last` and `best`.
@@ -46,7 +51,25 @@ def judge(method: Pretraining, checkpoints: Path, *, test: Part, average: Ema | 
     """
     config = method.config
     seed = config.data.split.seed
-    masks = FixedCorruption(method.val, test, seed=seed)  # sound ones: all are judged alike
+    masks = FixedCorruption(method.val, test, seed=seed, falsify=config.falsify)  # under any `compat`: alike
+
+    def settle() -> str:
+        if not config.recalibrate:
+            return ""
+        fitted = recalibrate(
+            method.teacher,
+            masks={CORRUPTED: masks, "true": lambda samples: true_mask(samples.label_BHW)},
+            val=method.val,
+            batch=config.training.batch_samples,
+            check=method.check,
+        )
+        return f"on val, falsified and true masks: a {fitted.slope:.6g}, b {fitted.offset:.6g}"
+
+    def settled(name: Name) -> int:
+        step, told = load_weights_of(checkpoints, name, method.modules), settle()
+        if told:
+            replace_weights(checkpoints, name, modules=method.modules, about={"recalibrated": told})
+        return step
 
     def scored(weights: str, step: int | None) -> Verdict:
         errors = prediction.judge_teacher(
@@ -64,9 +87,10 @@ def judge(method: Pretraining, checkpoints: Path, *, test: Part, average: Ema | 
     verdicts = []
     if average is not None:
         with average.swapped_in():
+            settle()
             verdicts.append(scored("ema", None))
-    last = scored("last", load_weights_of(checkpoints, "last", method.modules))
-    step = load_weights_of(checkpoints, "best", method.modules)
+    last = scored("last", settled("last"))
+    step = settled("best")
     best = replace(last, weights="best") if step == last.step else scored("best", step)
     verdicts += [last, best]
     return sorted(verdicts, key=lambda verdict: verdict.weights != "last")

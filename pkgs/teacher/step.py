@@ -1,5 +1,7 @@
 """What makes the teacher a teacher: w L_T(x, y~, y) + (1 - w) L_T(x, y, y), y~ the truth falsified.
 
+With `falsify.kind: objects` L_T(x, m, y) alone, m the label with wrong objects in 8 of 10 draws, else y.
+
 Order of samples, draws and changes of the images are those of the students of the same seed.
 """
 
@@ -58,7 +60,9 @@ class Pretraining:
         self.teacher, self.config, self.seed = teacher, config, seed
         self.train, self.loader, self.val = train, loader, val
         self.ranks, self.check = ranks, check
-        self.val_masks = FixedCorruption(val, seed=config.data.split.seed, compat=config.compat)
+        self.val_masks = FixedCorruption(
+            val, seed=config.data.split.seed, compat=config.compat, falsify=config.falsify
+        )
         self.mixed = _placed(teacher, config, ranks=ranks, say=say)
 
     @property
@@ -78,20 +82,24 @@ class Pretraining:
         return Shown(self.train.fetched(self.loader.fetch(draws)))
 
     def prepare(self, batch: Shown, /, *, draws: range) -> Shown:
-        first, count, compat = draws.start, len(draws), self.config.compat
+        config, first, count, compat = self.config, draws.start, len(draws), self.config.compat
         moves = draw(
-            self.config.augment, self.seed, first=first, batch=count,
+            config.augment, self.seed, first=first, batch=count,
             reference=compat.reference_augment, cycle=compat.rng_cycle,
         )  # fmt: skip
         samples = augment(batch.samples.to(self.ranks.device), moves, reference=compat.reference_augment)
         height, width = samples.label_BHW.shape[1:]
-        falsified = draw_corruption(self.seed, first=first, batch=count, sides=(height, width), compat=compat)
+        falsified = draw_corruption(
+            self.seed, first=first, batch=count, sides=(height, width), compat=compat, falsify=config.falsify
+        )
         return Shown(samples, corrupted(samples, falsified), (moves, falsified))
 
     def loss(self, batch: Shown) -> StepLoss:
         samples = batch.samples
         sums: MixedSums = self.mixed(samples.image_BCHW, batch.mask_B1HW, samples.label_BHW)
-        scalars = {"teacher_pred": (sums.predicted, sums.weight), "teacher_gt": (sums.true, sums.weight)}
+        scalars = {"teacher_pred": (sums.predicted, sums.weight)}
+        if both_kinds(self.config):
+            scalars["teacher_gt"] = (sums.true, sums.weight)
         return StepLoss(sums.total, sums.weight, scalars)
 
     def evidence(self, batch: Shown, /) -> Mapping[str, Tensor]:
@@ -124,6 +132,11 @@ class Pretraining:
         )
 
 
+def both_kinds(config: PretrainingConfig) -> bool:
+    """Say whether every image is shown with a falsified mask and with the true one; `objects` draws which."""
+    return config.falsify.kind == "sound"
+
+
 def _placed(
     teacher: ErrorTeacher, config: PretrainingConfig, *, ranks: Ranks, say: Callable[[str], None]
 ) -> nn.Module:
@@ -131,6 +144,6 @@ def _placed(
     if config.training.channels_last:
         lay_channels_last(teacher)
     if ranks.replicas:
-        return nn.DataParallel(MixedLoss(teacher, config.teacher, config.compat))
+        return nn.DataParallel(MixedLoss(teacher, config.teacher, config.compat, both=both_kinds(config)))
     fast = compiled(teacher, config.training.compile, device=ranks.device, say=say)
-    return MixedLoss(fast, config.teacher, config.compat)
+    return MixedLoss(fast, config.teacher, config.compat, both=both_kinds(config))

@@ -13,15 +13,21 @@ FIRST = ("training_patches", "training_noisy_labels", "training_labels")
 LATER = ("image_patches", "noisy_labels", "clean_labels")
 
 
-def write_datacentric(root: Path, *, folders: tuple[str, str, str] = FIRST, scale: int = 1) -> Path:
+TILES = ("tile_7_0", "tile_12_3")
+
+
+def write_datacentric(
+    root: Path, *, folders: tuple[str, str, str] = FIRST, scale: int = 1, tiles: tuple[str, ...] = TILES
+) -> Path:
     """Write the look-alike below `root` and return `root`.
 
     Args:
         root: Where.
         folders: Names of the folders, of the first or the later release.
         scale: Value of a building, 1 or 255.
+        tiles: Source tiles, four patches each.
     """
-    for tile in ("tile_7_0", "tile_12_3"):
+    for tile in tiles:
         for place, (row, column) in enumerate(((0, 0), (0, 209), (209, 0), (209, 209))):
             colour, mask = draw_tile(10 * len(tile) + place)
             noisy = np.roll(mask, 3, axis=1)

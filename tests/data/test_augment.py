@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 
 from pkgs.data.augment import augment, draw
@@ -174,3 +175,36 @@ def test_a_generator_seeded_from_its_own_draws_repeats_after_108() -> None:
     assert len(np.unique(poor.spatial.matrix_BEE, axis=0)) == 108
     later = draw(BOTH, 1, first=900, batch=10, cycle=True)
     assert np.array_equal(later.spatial.matrix_BEE, poor.spatial.matrix_BEE[900:910])
+
+
+AERIAL = AugmentConfig(kind="aerial", spatial=0.5, raw=0.5)
+
+
+def test_aerial_images_are_flipped_turned_by_quarters_and_half_of_them_a_little_more() -> None:
+    linear = draw(AERIAL, 1, first=0, batch=5000).spatial.matrix_BEE[:, :2, :2]
+    exact = (np.abs(linear).round(9) % 1 == 0).all(axis=(1, 2))
+    assert abs(exact.mean() - 0.5) < 0.03
+    scale = np.sqrt(1 / np.abs(np.linalg.det(linear)))
+    assert 0.9 - 1e-9 <= scale.min() < scale.max() <= 1.1 + 1e-9
+    angle = np.degrees(np.arctan2(linear[:, 1, 0], linear[:, 0, 0])) % 90
+    assert (np.minimum(angle, 90 - angle) <= 10 + 1e-9).all()
+    kinds = np.unique(linear[exact].round(), axis=0)
+    assert len(kinds) == 8  # four quarter turns, mirrored or not
+
+
+def test_aerial_images_are_brightened_not_blurred_and_labels_ignored_outside() -> None:
+    batch, draws = batch_of(64), draw(AERIAL, 1, first=0, batch=64)
+    changed = augment(batch, draws)
+    assert not draws.intensity.sigma_px_B.any()
+    assert (draws.intensity.brightness_B.min(), draws.intensity.brightness_B.max()) == pytest.approx(
+        (0.9, 1.1), abs=0.03
+    )
+    assert bool((changed.label_BHW == IGNORE).any())
+    assert set(changed.label_BHW.unique().tolist()) == {0, 1, IGNORE}
+
+
+def test_aerial_changes_can_be_switched_off_and_have_no_form_of_the_reference() -> None:
+    batch, off = batch_of(), AugmentConfig(kind="aerial", spatial=0, raw=0)
+    assert torch.equal(augment(batch, draw(off, 1, first=0, batch=8)).image_BCHW, batch.image_BCHW)
+    with pytest.raises(ValueError, match="aerial has no form of the reference"):
+        draw(AERIAL, 1, first=0, batch=1, reference=True)

@@ -42,6 +42,14 @@ def test_the_loss_worked_out_by_hand() -> None:
     assert total.item() / 4 == pytest.approx(math.log(2) + 0.75 - mean_t, rel=1e-6)
 
 
+def test_the_weight_of_the_image_scales_its_term_alone_and_0_leaves_the_map() -> None:
+    mask, label = with_wrong(1)
+    totals = [loss_of(image_weight=v)(told([3.0]), mask, label).total.item() for v in (0, 1, 2)]
+    assert totals[0] / 4 == pytest.approx(math.log(2), rel=1e-6)
+    assert totals[2] - totals[1] == pytest.approx(totals[1] - totals[0], rel=1e-6)
+    assert loss_of()(told([3.0]), mask, label).total.item() == totals[1]
+
+
 def test_ignored_pixels_have_no_part_in_it() -> None:
     mask, label = with_wrong(2)
     label[0, 0, 0] = IGNORE  # one of the two wrong ones
@@ -218,6 +226,16 @@ def test_both_kinds_of_masks_are_weighed_nine_to_one() -> None:
     assert (got.predicted.item(), got.true.item()) == pytest.approx([a.total.item() for a in alone], rel=1e-5)
     assert got.weight.shape == (1,)
     assert got.weight.item() == alone[0].weight.item()
+
+
+def test_of_one_kind_of_masks_the_loss_is_theirs() -> None:
+    teacher = build_error_teacher("unet_error_map_light", seed=1, size_px=32)
+    image, mask, label = torch.rand(2, 1, 32, 32), torch.rand(2, 1, 32, 32), torch.randint(0, 2, (2, 32, 32))
+    label[0, :9] = IGNORE
+    got = MixedLoss(teacher, TeacherLossConfig(weight=1), SOUND, both=False)(image, mask, label)
+    alone = loss_of()(teacher(image, seen_of(mask, label)), mask, label)
+    assert (got.total.item(), got.weight.item()) == pytest.approx((alone.total.item(), alone.weight.item()))
+    assert (got.predicted.item(), got.true.item()) == (got.total.item(), 0)
 
 
 def test_the_student_gets_the_gradient_of_what_the_teacher_sees() -> None:

@@ -41,7 +41,7 @@ def dims_of(name: str) -> int:
 
 def image_for(name: str, *, batch: int = 2) -> torch.Tensor:
     entry = NETWORKS[name]
-    channels = 3 if "resnet" in name or name == "nrn_rsseg" else 2 if name.startswith("vit") else 1
+    channels = 3 if "resnet" in name or name == "nrn_rsseg" else 2 if "error" in name else 1
     shape = (batch, channels, *[entry.side] * dims_of(name))
     return torch.rand(shape, generator=torch.Generator().manual_seed(0))
 
@@ -89,10 +89,10 @@ def test_every_network_runs_in_half_precision(name: str) -> None:
 def test_the_names_that_users_know() -> None:
     depths = (18, 34, 50, 101, 152)
     assert set(NETWORKS) == {
-        "unet2d", "unet3d", "swin_unetr", "vit_error", "vit_error_map", "nrn_rsseg", "dil2D",
-        "Unet2DSmallOrig", "Unet3DSmallOrig", "Unet3DSmallOrigDS", "Unet3D", "Unet3DStrided", "Unet3DSmall",
-        "Unet3DSmallELU", "Unet3DSmallDS", "Unet3DSmallA", "Resnet2DNEW", "Resnet3DNEW", "Resnet3D",
-        "Resnet3DUnc",
+        "unet2d", "unet3d", "swin_unetr", "vit_error", "vit_error_map", "unet_error_map", "nrn_rsseg",
+        "dil2D", "Unet2DSmallOrig", "Unet3DSmallOrig", "Unet3DSmallOrigDS", "Unet3D", "Unet3DStrided",
+        "Unet3DSmall", "Unet3DSmallELU", "Unet3DSmallDS", "Unet3DSmallA", "Resnet2DNEW", "Resnet3DNEW",
+        "Resnet3D", "Resnet3DUnc",
         *(f"resnet{depth}" for depth in depths),
         *(f"unet_resnet{depth}_backbone" for depth in depths),
         *(f"simclr_resnet{depth}" for depth in depths),
@@ -111,6 +111,8 @@ SIZES = [
     ("swin_unetr", {}, 7_183_483),
     ("swin_unetr", {"use_v2": False}, 6_302_203),
     ("vit_error", {}, 85_592_833),
+    ("unet_error_map", {"image_channels": 3}, 504_801),
+    ("unet_error_map", {"image_channels": 3, "base": 8}, 126_833),
     ("nrn_rsseg", {}, 7_774_313),
     ("nrn_rsseg", {"aligned": False}, 7_774_313),
     ("nrn_rsseg", {"pooled_attention": True}, 7_820_961),

@@ -19,7 +19,7 @@ from pkgs.training.metrics.classification import Confusion, Findings, measure_cl
 from pkgs.training.metrics.fixed import UNIT
 from pkgs.training.metrics.groups import PerGroup, collected
 from pkgs.training.metrics.overlap import Overlap, by_class, measure_masks, measure_regions
-from pkgs.training.metrics.pixels import PixelSums, measure, measure_overlap, measure_probability
+from pkgs.training.metrics.pixels import HALF, PixelSums, measure, measure_overlap, measure_probability
 from pkgs.training.metrics.ranking import PixelRanking, Ranking, measure_pixel_ranking, measure_ranking
 from pkgs.training.metrics.regression import Regression, measure_regression
 from pkgs.training.metrics.reliability import BINS, FINE_BINS, Point, Reliability, measure_reliability
@@ -30,6 +30,7 @@ from pkgs.training.metrics.surface import Surface, measure_surface
 __all__ = [
     "BINS",
     "FINE_BINS",
+    "HALF",
     "IGNORE",
     "UNIT",
     "UNKNOWN",

@@ -23,6 +23,8 @@ from pkgs.training.metrics.reliability import BINS, Reliability, tables
 from pkgs.training.metrics.sums import Sums
 
 NOTHING: Final = (0,) * BINS
+HALF: Final = 0.5
+"""The probability from which on a pixel is foreground."""
 
 
 @final
@@ -76,12 +78,13 @@ class PixelSums(Sums):
         return scores
 
 
-def measure(logits_B1HW: Tensor, label_BHW: Tensor) -> list[PixelSums]:
+def measure(logits_B1HW: Tensor, label_BHW: Tensor, *, threshold: float = HALF) -> list[PixelSums]:
     """Return the sums of each image, from logits.
 
     Args:
         logits_B1HW: Scores before the sigmoid.
         label_BHW: 0, 1 or IGNORE.
+        threshold: The probability from which on a pixel is foreground.
 
     Raises:
         ValueError: If the shapes do not belong together, a logit is not finite or absurdly large, or a label
@@ -91,7 +94,7 @@ def measure(logits_B1HW: Tensor, label_BHW: Tensor) -> list[PixelSums]:
     same_shape(logits, label_BHW)
     within(logits.flatten(1), "Logits")
     nll = nll_sums(logits.flatten(1), label_BHW.flatten(1))
-    return _sums(sigmoid(logits), label_BHW, nll)
+    return _sums(sigmoid(logits), label_BHW, nll, threshold=threshold)
 
 
 def measure_probability(probability_BHW: Tensor, label_BHW: Tensor, *, nll_BHW: Tensor) -> list[PixelSums]:
@@ -109,8 +112,10 @@ def measure_probability(probability_BHW: Tensor, label_BHW: Tensor, *, nll_BHW: 
     return _sums(probability_BHW.float(), label_BHW, nll)
 
 
-def _sums(probability_BHW: Tensor, label_BHW: Tensor, nll: Sequence[int]) -> list[PixelSums]:
-    overlaps = measure_overlap(probability_BHW >= 0.5, label_BHW)  # checks the labels
+def _sums(
+    probability_BHW: Tensor, label_BHW: Tensor, nll: Sequence[int], *, threshold: float = HALF
+) -> list[PixelSums]:
+    overlaps = measure_overlap(probability_BHW >= threshold, label_BHW)  # checks the labels
     p, label = probability_BHW.flatten(1), label_BHW.flatten(1)
     brier = brier_sums(p, label)
     return [

@@ -1,0 +1,1 @@
+"""Training on labels of which some are wrong. Loads torch."""
