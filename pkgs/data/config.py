@@ -133,8 +133,8 @@ class DataConfig(Section):
     def _one_mask_per_image(self) -> Self:
         if self.test_labels and self.split.by == "all":
             raise ValueError(
-                "test_labels: with split.by: all the images of test are those of train, and have one mask each; "
-                "leave it out, or give labels"
+                "test_labels: with split.by: all the images of test are those of train, and have one mask "
+                "each; leave it out, or give labels"
             )
         return self
 
