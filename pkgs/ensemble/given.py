@@ -39,8 +39,9 @@ def given_patches(
     """
     as_they_lie = {"labels": "", "test_labels": ""}
     if apply.data is None:
-        name = "train" if own.split.by == "all" else "test"
-        if not own.test_labels:
+        shared = own.split.by == "all"  # the images of test are those of train, with one mask each
+        name = "train" if shared else "test"
+        if not (own.test_labels or (shared and own.labels)):
             return Given(test, name)
         opened = open_labelled(own.model_copy(update=as_they_lie), device=device, tick=check)
         return Given(opened.test.between(range(len(test))), name)
