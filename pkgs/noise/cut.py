@@ -153,8 +153,8 @@ def doubtful(cleanest_iou: float, *, noisy_above: float) -> str | None:
         return None
     return (
         f"The networks differ from even the cleanest labels by {cleanest_iou:.2f} (1 - IoU), more than "
-        f"noisy_above ({noisy_above:g}): P(noisy), cut and noise rate are then mostly errors of the networks. "
-        "Train longer."
+        f"noisy_above ({noisy_above:g}): P(noisy), cut and noise rate are then mostly errors of the "
+        "networks. Train longer."
     )
 
 
