@@ -34,8 +34,10 @@ RATES: Final = (0.2, 1.0)
 """Chance of an object to be hit; drawn per copy, as in the training of error teachers."""
 RIDGE: Final = 1e-4
 """Penalty on the squared slopes: where injected noise is told apart without error the curve would be a step
-at no place in particular. Size and number of fits were chosen on simulated sets, where one fit calls too
-many noisy and three too few."""
+at no place in particular."""
+FITS: Final = 2
+"""With the penalty chosen on simulated sets: one fit calls too many noisy, three too few. Networks that are
+much weaker than those want three."""
 CUT: Final = 0.5
 RESAMPLES: Final = 2000
 LEVEL: Final = 0.95
@@ -118,7 +120,7 @@ def still_implied(label_NHW: Labels, changed_NHW: Labels, wrong_NHW: Shares) -> 
 
 
 def fit(columns: Mapping[str, Scores], *, clean: Places, noisy: Mapping[str, Scores]) -> Curve:
-    """Fit the curve twice: of the cleanest patches, then of all, each as clean as the first curve says.
+    """Fit the curve `FITS` times: of the cleanest patches, then of all, each as clean as the last curve says.
 
     Args:
         columns: The scores of all patches.
@@ -130,12 +132,30 @@ def fit(columns: Mapping[str, Scores], *, clean: Places, noisy: Mapping[str, Sco
     """
     weight = np.zeros(len(next(iter(columns.values()))))
     weight[clean] = 1
-    first = fit_curve(columns, noisy, weight=weight)
-    odds = first.log_odds(columns)
-    prior = float(prior_by_em(odds, np.ones((1, len(odds))))[0])
-    again = 1 - posterior(odds, prior)
-    again[clean] = 1
-    return fit_curve(columns, noisy, weight=again)
+    curve = fit_curve(columns, noisy, weight=weight)
+    for _ in range(FITS - 1):
+        odds = curve.log_odds(columns)
+        prior = float(prior_by_em(odds, np.ones((1, len(odds))))[0])
+        weight = 1 - posterior(odds, prior)
+        weight[clean] = 1
+        curve = fit_curve(columns, noisy, weight=weight)
+    return curve
+
+
+def doubtful(cleanest_iou: float, *, noisy_above: float) -> str | None:
+    """Return a warning if networks are too weak to tell their own errors from those of labels, else None.
+
+    Args:
+        cleanest_iou: Median of the score `iou` over the cleanest patches.
+        noisy_above: What counts as noisy.
+    """
+    if cleanest_iou <= noisy_above:
+        return None
+    return (
+        f"The networks differ from even the cleanest labels by {cleanest_iou:.2f} (1 - IoU), more than "
+        f"noisy_above ({noisy_above:g}): P(noisy), cut and noise rate are then mostly errors of the "
+        "networks. Train longer."
+    )
 
 
 def fit_curve(

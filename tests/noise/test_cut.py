@@ -124,6 +124,13 @@ def test_the_mask_that_an_error_teacher_implies_stays_when_the_label_changes() -
     np.testing.assert_array_equal(scores.implied(label, wrong), scores.implied(changed, again))
 
 
+def test_networks_that_differ_from_the_cleanest_labels_are_warned_about() -> None:
+    assert cut.doubtful(0.1, noisy_above=0.1) is None
+    told = cut.doubtful(0.31, noisy_above=0.1)
+    assert told is not None
+    assert "differ from even the cleanest labels by 0.31" in told
+
+
 def test_a_set_into_which_no_noise_goes_is_refused_with_a_remedy() -> None:
     empty = {"iou": np.zeros(0), "softmin": np.zeros(0)}
     with pytest.raises(ValueError, match=r"0 with injected noise: no curve can be fitted.*noisy_above"):

@@ -12,6 +12,8 @@ from glob import escape, glob
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from pkgs.data.items import DataError
 from pkgs.data.patch_maps import PROBABILITY, WRONG
 from pkgs.data.split import split_file
@@ -213,7 +215,11 @@ def _ranked(
     truth = None
     if config.truth:
         truth = read_truth(Path(config.truth), patches, empty=config.truth_empty)
-    return Ranked(patches, columns, order, rate, config.noisy_above, said, truth), score
+    cleanest_iou = float(np.median(columns["iou"][clean]))
+    warning = cut.doubtful(cleanest_iou, noisy_above=config.noisy_above)
+    if warning is not None:
+        heart.say(f"Warning: {warning}")
+    return Ranked(patches, columns, order, rate, config.noisy_above, cleanest_iou, said, truth), score
 
 
 def _marks_of(config: RankConfig, patches: Patches) -> dict[str, Mark]:

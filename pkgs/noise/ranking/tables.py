@@ -39,6 +39,8 @@ class Ranked:
     """Places from least to most noisy."""
     rate: cut.NoiseRate
     noisy_above: float
+    cleanest_iou: float
+    """Median of `iou` over the cleanest patches."""
     said: Sequence[str]
     """A reviewer's mark of each patch, or empty."""
     truth: Truth | None
@@ -73,8 +75,12 @@ def noise_rate(ranked: Ranked) -> dict[str, object]:
         "patches": len(ranked.patches),
         "cut": round(float(rate.noisy.mean()), 6),
         "scores": [name for name in COMBINED if name in ranked.columns],
+        "cleanest_iou": round(ranked.cleanest_iou, 6),
         "assumption": cut.ASSUMPTION,
     }
+    warning = cut.doubtful(ranked.cleanest_iou, noisy_above=ranked.noisy_above)
+    if warning is not None:
+        told["warning"] = warning
     if truth is not None:
         told["true"] = round(float((truth.noise > ranked.noisy_above).mean()), 6)
     return told
