@@ -44,7 +44,7 @@ FILL, MOST = 110, 225
 def write_image(path: Path, image_CHW: Codes) -> None:
     """Write an image of one or three channels as PNG."""
     picture = image_CHW[0] if len(image_CHW) == 1 else image_CHW.transpose(1, 2, 0)
-    Image.fromarray(np.ascontiguousarray(picture)).save(path, compress_level=6)
+    Image.fromarray(np.ascontiguousarray(picture)).save(path)
 
 
 def write_layers(
@@ -69,7 +69,7 @@ def write_layers(
         _paint(suggestion, mask, code)
     strip = Image.fromarray(np.concatenate([label, prediction, wrong, suggestion], axis=1))
     strip.putpalette(_palette())
-    strip.save(path, transparency=_opacities(), compress_level=6)
+    strip.save(path, transparency=_opacities(), compress_level=3)  # 6: three times as long for 10 % less
 
 
 def _paint(codes_HW: Codes, mask_HW: Mask, code: int) -> None:

@@ -81,7 +81,8 @@ class Page:
 
     def press(self, key: str) -> None:
         """Press a key as a person does."""
-        code = {"key": key, "windowsVirtualKeyCode": SPECIAL.get(key, ord(key[0].upper()))}
+        number = SPECIAL[key] if key in SPECIAL else ord(key.upper()) if key.isalnum() else 0
+        code = {"key": key, "windowsVirtualKeyCode": number}
         text = {} if key in SPECIAL else {"text": key}
         self.call("Input.dispatchKeyEvent", type="keyDown", **code, **text)
         self.call("Input.dispatchKeyEvent", type="keyUp", **code)

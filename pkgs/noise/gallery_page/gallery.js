@@ -17,7 +17,7 @@
     image: ["Image"],
     label: ["Label", ["green", "as given"]],
     prediction: ["Prediction", ["pink", "P, line at .5"]],
-    wrong: ["Label wrong?", ["yellow", "chance, line at .5"]],
+    wrong: ["Label wrong?", ["yellow", "r, line at .5"]],
     suggestion: ["Suggestion", ["green", "kept"], ["blue", "added"], ["orange", "removed"]],
   };
 
@@ -141,7 +141,8 @@
 
   function about(patch, index) {
     const given = marks.get(patch.id);
-    const chance = patch.p === null ? "" : ` · P(noisy) ${patch.p.toFixed(2)}`;
+    const facts = [`${index + 1} of ${patches.length}`, `score ${patch.score.toFixed(3)}`];
+    if (patch.p !== null) facts.push(`P(noisy) ${patch.p.toFixed(2)}`);
     const found = patch.found.map(([kind, confidence]) =>
       make("li", {}, make("span", { class: "tag" }, kind[0].toUpperCase()), `${kind} ${confidence.toFixed(2)}: ${data.suggestions[kind]}`));
     const buttons = data.words.map((word) => {
@@ -159,7 +160,7 @@
     note.addEventListener("change", () => change([[patch.id, [marks.get(patch.id)[0], note.value.trim()]]]));
     return make("div", { class: "about" },
       make("h3", {}, patch.id),
-      make("p", {}, `${index + 1} of ${patches.length} · score ${patch.score.toFixed(3)}${chance}`),
+      make("p", {}, ...facts.flatMap((fact, place) => [place ? " · " : "", make("span", {}, fact)])),
       make("ul", { "aria-label": "findings" }, ...(found.length ? found : [make("li", {}, "no finding")])),
       make("div", { class: "marks", role: "group", "aria-label": `mark of ${patch.id}` }, ...buttons),
       note);
