@@ -87,6 +87,16 @@ class Page:
         self.call("Input.dispatchKeyEvent", type="keyDown", **code, **text)
         self.call("Input.dispatchKeyEvent", type="keyUp", **code)
 
+    def click(self, selector: str) -> None:
+        """Click on the middle of what a CSS selector names, with the mouse."""
+        box = self.run(
+            f"(({{x, y, width, height}}) => [x + width / 2, y + height / 2])"
+            f"(document.querySelector({json.dumps(selector)}).getBoundingClientRect())"
+        )
+        where = {"x": box[0], "y": box[1], "button": "left", "clickCount": 1}
+        self.call("Input.dispatchMouseEvent", type="mousePressed", **where)
+        self.call("Input.dispatchMouseEvent", type="mouseReleased", **where)
+
     def size(self, width: int, height: int) -> None:
         self.call(
             "Emulation.setDeviceMetricsOverride",

@@ -132,6 +132,37 @@ def test_a_note_is_typed_without_marking_and_quoted_in_the_export(
     assert read_review(review) == {"a_0_0_0_0.png": Mark("keep", 'dk, "x"')}
 
 
+def test_by_mouse_a_click_after_typing_marks_and_a_second_one_takes_it_back(
+    page: Page, gallery: Path, tmp_path: Path
+) -> None:
+    opened(page, gallery)
+    wait_for(page, "document.querySelectorAll('.row h3').length > 1")
+    second = "[data-index='1'] .marks button"
+    page.click(f"{second}:nth-child(1)")
+    page.click("[data-index='1'] input")
+    for key in "odd":
+        page.press(key)
+    page.click(f"{second}:nth-child(3)")
+    review = downloaded(page, tmp_path / "downloads", key="e")
+    assert read_review(review) == {"a_0_0_0_209.png": Mark("drop", "odd")}
+    page.click(f"{second}:nth-child(3)")
+    assert "drop 0" in page.run(COUNTS)
+    page.press("u")
+    assert "drop 1" in page.run(COUNTS)
+
+
+def test_a_filter_by_mark_shows_what_was_marked(page: Page, gallery: Path) -> None:
+    opened(page, gallery)
+    for key in "dkd":
+        page.press(key)
+    page.run(
+        "(() => { const select = document.getElementById('marked'); select.value = 'drop';"
+        "select.dispatchEvent(new Event('change')); })()"
+    )
+    wait_for(page, "[...document.querySelectorAll('.row')].every((row) => row.childElementCount)")
+    assert page.run(SHOWN) == ["a_0_0_0_0.png", "b_0_0_0_0.png"]
+
+
 def test_an_import_takes_what_fits_and_says_what_does_not(page: Page, gallery: Path) -> None:
     opened(page, gallery)
     text = 'imageid,mark,note\\r\\nc_0_0_0_0.png,fix,"a ""b"", c"\\r\\nelsewhere.png,keep,\\r\\n'

@@ -56,18 +56,18 @@
   }
 
   /** Set marks ([id, mark or null]) in one step that `undo` takes back. */
-  function change(steps) {
+  function change(steps, options) {
     undoable.push(steps.map(([id]) => [id, marks.get(id) ?? null]));
-    apply(steps);
+    apply(steps, options);
   }
 
-  function apply(steps) {
+  function apply(steps, { redraw = true } = {}) {
     for (const [id, mark] of steps) {
       if (mark === null) marks.delete(id);
       else marks.set(id, mark);
     }
     save();
-    for (const [id] of steps) refresh(places.get(id));
+    if (redraw) for (const [id] of steps) refresh(places.get(id));
     count();
   }
 
@@ -148,7 +148,6 @@
     const buttons = data.words.map((word) => {
       const button = make("button", { type: "button", "aria-pressed": given?.[0] === word, title: word[0] }, word);
       button.addEventListener("click", () => {
-        choose(index, { focus: false });
         if (marks.get(patch.id)?.[0] === word) change([[patch.id, null]]);
         else mark(index, word);
       });
@@ -157,7 +156,8 @@
     const note = make("input", { type: "text", "aria-label": `note to ${patch.id}`, placeholder: given ? "note" : "mark first, then note" });
     note.disabled = !given;
     note.value = given?.[1] ?? "";
-    note.addEventListener("change", () => change([[patch.id, [marks.get(patch.id)[0], note.value.trim()]]]));
+    // Not redrawn: the click that ended the typing may be on a button of this very patch.
+    note.addEventListener("change", () => change([[patch.id, [marks.get(patch.id)[0], note.value.trim()]]], { redraw: false }));
     return make("div", { class: "about" },
       make("h3", {}, patch.id),
       make("p", {}, ...facts.flatMap((fact, place) => [place ? " · " : "", make("span", {}, fact)])),
@@ -203,7 +203,7 @@
     return visible[Math.min(visible.length - 1, Math.max(0, at + step))] ?? -1;
   }
 
-  function choose(index, { focus = true } = {}) {
+  function choose(index, { focus = true, scroll = true } = {}) {
     const before = rows.get(current);
     before?.classList.remove("current");
     before?.removeAttribute("aria-current");
@@ -213,7 +213,7 @@
     fill(row);
     row.classList.add("current");
     row.setAttribute("aria-current", "true");
-    row.scrollIntoView({ block: "nearest" });
+    if (scroll) row.scrollIntoView({ block: "nearest" });
     if (focus) row.focus({ preventScroll: true });
   }
 
@@ -313,6 +313,11 @@
     KEYS[event.key]();
   });
 
+  byId("list").addEventListener("pointerdown", ({ target }) => {
+    const row = target.closest(".row");
+    // Without scrolling: the button would be gone from under the pointer before it is released.
+    if (row) choose(Number(row.dataset.index), { focus: !target.closest("button, input"), scroll: false });
+  });
   byId("undo").addEventListener("click", undo);
   byId("export").addEventListener("click", exportReview);
   byId("import").addEventListener("click", () => byId("file").click());
