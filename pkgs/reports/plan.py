@@ -105,6 +105,8 @@ class ReportPlan(Section):
     ranking: Ranking | None = None
     curves: tuple[NamedCurves, ...] = ()
     tables: tuple[ShownTable, ...] = ()
+    bars: tuple[str, ...] = ("accuracy", "iou", "ece_fg", "mce_fg")
+    """Columns of test.csv that the figure of bars shows."""
     notes: tuple[str, ...] = ()
     """Sentences that the page always says: what these results are no proof of."""
 

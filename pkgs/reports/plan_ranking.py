@@ -98,6 +98,8 @@ class StudyPart(Section):
     name: str
     conditions: tuple[str, ...] = Field(min_length=1)
     """Patterns, such as `retrain/*`."""
+    brief: bool = False
+    """Its table is enough: no bars, curves, calibration or overlays of its own."""
 
 
 class ShownTable(Section):

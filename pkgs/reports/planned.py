@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pandas as pd
 
@@ -11,12 +12,13 @@ from pkgs.reports.bars import draw_bars
 from pkgs.reports.blocks import pictures, titled
 from pkgs.reports.calibration_grid import draw_calibration
 from pkgs.reports.curves import draw_curves
-from pkgs.reports.document import Block, Document
+from pkgs.reports.document import Block, Bullets, Document, Table
 from pkgs.reports.equal_weights import compare_weights
 from pkgs.reports.error_scatter import draw_error_bins, draw_error_scatter
 from pkgs.reports.material import Material, Report
 from pkgs.reports.metrics import metric_of
 from pkgs.reports.monitor_curves import draw_monitor
+from pkgs.reports.named_curves import draw_named_curves, lacking_columns
 from pkgs.reports.pairs import Pair, compare_planned, endpoints_of
 from pkgs.reports.plan import ReportPlan
 from pkgs.reports.plot_style import Drawing
@@ -24,7 +26,10 @@ from pkgs.reports.points import draw_differences
 from pkgs.reports.prediction_tables import StudyTables, read_study_tables
 from pkgs.reports.problems import Kind, Problem
 from pkgs.reports.questions import answer, hypothesis_sentence
+from pkgs.reports.ranking_report import RankingReport, report_ranking
 from pkgs.reports.risk_coverage import draw_risk_coverage
+from pkgs.reports.shown_tables import shown_table
+from pkgs.reports.study_parts import Part, parts_of
 
 
 def planned_report(material: Material, plan: ReportPlan) -> Report:
@@ -40,18 +45,32 @@ def planned_report(material: Material, plan: ReportPlan) -> Report:
     ]
     predicted = read_study_tables(study)
     problems += [Problem(Kind.UNREADABLE, text) for text in predicted.complaints]
-    answers = answer(study, plan, pairs)
+    ranking = (
+        report_ranking(study, plan.ranking, synthetic=material.synthetic) if plan.ranking else RankingReport()
+    )
+    problems += [Problem(Kind.UNREADABLE, text) for text in ranking.complaints]
+    tables_left = [shown_table(study, asked) for asked in plan.tables]
+    problems += [Problem(Kind.UNREADABLE, one) for one in tables_left if isinstance(one, str)]
+    problems += [
+        Problem(Kind.MISSING, f"no run has logged {column}, so its curve of {asked.name} is not drawn.")
+        for asked in plan.curves
+        for column in lacking_columns(study, asked)
+    ]
+    answers = answer(study, plan, pairs, ranking=ranking.judged)
     hypothesis = hypothesis_sentence(plan, answers, pairs)
     others = planned_sections.other_conditions(study, plan, rows=rows, equalities=equalities)
     weights = plan.weights
     blocks: list[Block] = [
         *planned_sections.verdict(pairs, hypothesis=hypothesis, others=others, problems=problems),
         *planned_sections.notes(pairs, plan, study),
+        *titled("Cautions", [Bullets(plan.notes)] if plan.notes else []),
         *planned_sections.questions(answers),
+        *ranking.blocks,
         *sections.what_is_odd(study, problems),
         *planned_sections.without_alarm(study),
         *titled("Test results", planned_sections.beside_base(study, plan, pairs=pairs, rows=rows)),
-        *sections.overview_tables(study, rows, weights=weights),
+        *_overviews(material, plan),
+        *titled("Also left by its jobs", [one for one in tables_left if isinstance(one, Table)]),
         *_figures(material, plan, pairs, predicted=predicted),
         *titled("Every comparison", planned_sections.pair_tables(pairs)),
         *_other_comparisons(material, plan),
@@ -65,9 +84,10 @@ def planned_report(material: Material, plan: ReportPlan) -> Report:
         "conditions": tables.beside_frame(pairs, rows, base=plan.base),
         "questions": tables.answers_frame(answers),
     }
+    frames |= ranking.frames
     subtitle = sections.subtitle(study, synthetic=material.synthetic)
     told = [*([f"Hypothesis: {hypothesis}"] if hypothesis else []), *(one.sentence() for one in answers)]
-    sentences = (*told, *(pair.sentence() for pair in pairs), *others)
+    sentences = (*told, *ranking.sentences, *(pair.sentence() for pair in pairs), *others)
     return Report(Document(sections.title(study), subtitle, blocks), frames, sentences, tables_apart=True)
 
 
@@ -76,9 +96,17 @@ def _figures(
 ) -> list[Block]:
     """Return the figures in the order of the page; a heading without any is left out."""
     study, synthetic, weights = material.study, material.synthetic, plan.weights
+    parts = [part for part in parts_of(study, plan) if not part.brief]
+    drawn = study.only([name for part in parts for name in part.study.conditions])
     against = [pair.comparison for pair in pairs if pair.comparison.base == plan.base]
     results = [
-        draw_bars(study, material.rows, weights=weights, synthetic=synthetic),
+        *(
+            _named(
+                draw_bars(part.study, material.rows, weights=weights, synthetic=synthetic, shown=plan.bars),
+                part,
+            )
+            for part in parts
+        ),
         draw_differences(against, synthetic=synthetic),
     ]
     errors = [
@@ -99,10 +127,11 @@ def _figures(
     )
     headed: dict[str, Sequence[Drawing | None]] = {
         "Results by seed": results,
-        "Calibration": draw_calibration(study, predicted, weights=weights, synthetic=synthetic),
+        "Calibration": draw_calibration(drawn, predicted, weights=weights, synthetic=synthetic),
         "Predicted and real error": errors,
         "Predicted and real error during training": [watched],
-        "Learning curves": [draw_curves(study, synthetic=synthetic)],
+        **{asked.name: [draw_named_curves(study, asked, synthetic=synthetic)] for asked in plan.curves},
+        "Learning curves": [_named(draw_curves(part.study, synthetic=synthetic), part) for part in parts],
         "Image, label, prediction, error": material.overlays,
     }
     return [
@@ -110,6 +139,23 @@ def _figures(
         for heading, drawings in headed.items()
         if any(drawing is not None for drawing in drawings)
         for block in pictures(heading, drawings)
+    ]
+
+
+def _named(drawing: Drawing | None, part: Part) -> Drawing | None:
+    """Return the figure of a part under a name and with a caption of its own."""
+    if drawing is None:
+        return None
+    return replace(drawing, name=part.named(drawing.name), caption=part.caption(drawing.caption))
+
+
+def _overviews(material: Material, plan: ReportPlan) -> list[Table]:
+    return [
+        table
+        for part in parts_of(material.study, plan)
+        for table in sections.overview_tables(
+            part.study, material.rows, weights=plan.weights, part=part.name, name=part.named("mean_sd")
+        )
     ]
 
 

@@ -81,6 +81,16 @@ class Study:
         last = len(places)
         return replace(self, runs=tuple(sorted(self.runs, key=lambda run: places.get(run.condition, last))))
 
+    def only(self, conditions: Sequence[str]) -> Study:
+        """Return the same study with these of its conditions."""
+        return replace(self, runs=tuple(run for run in self.runs if run.condition in conditions))
+
+    def with_jobs(self, conditions: Sequence[str]) -> Study:
+        """Return the same study where `conditions` count as jobs that train nothing."""
+        jobs = tuple(run for run in self.runs if run.condition in conditions)
+        others = tuple(run for run in self.runs if run not in jobs)
+        return replace(self, runs=others, other_jobs=(*self.other_jobs, *jobs))
+
     def of(self, condition: str) -> list[Run]:
         return [run for run in self.runs if run.condition == condition]
 
