@@ -51,6 +51,9 @@ class Ranking(Section):
     """Column with the probability that a sample is noisy; empty: none."""
     rate: str = ""
     """JSON file with `estimate`, `interval` and `assumption` of the share of noisy samples; empty: none."""
+    judges_tests: bool = False
+    """Whether the study's tests use this truth too. Without it their labels are in doubt: what they measure
+    is shown as agreement with these labels, and nothing is called better."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

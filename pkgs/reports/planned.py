@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -12,7 +12,7 @@ from pkgs.reports.bars import draw_bars
 from pkgs.reports.blocks import pictures, titled
 from pkgs.reports.calibration_grid import draw_calibration
 from pkgs.reports.curves import draw_curves
-from pkgs.reports.document import Block, Bullets, Document, Table
+from pkgs.reports.document import Block, Bullets, Document, Table, Text
 from pkgs.reports.equal_weights import compare_weights
 from pkgs.reports.error_scatter import draw_error_bins, draw_error_scatter
 from pkgs.reports.material import Material, Report
@@ -25,70 +25,115 @@ from pkgs.reports.plot_style import Drawing
 from pkgs.reports.points import draw_differences
 from pkgs.reports.prediction_tables import StudyTables, read_study_tables
 from pkgs.reports.problems import Kind, Problem
-from pkgs.reports.questions import answer, hypothesis_sentence
+from pkgs.reports.questions import Answer, answer, hypothesis_sentence
 from pkgs.reports.ranking_report import RankingReport, report_ranking
+from pkgs.reports.ranking_sections import IN_DOUBT
 from pkgs.reports.risk_coverage import draw_risk_coverage
 from pkgs.reports.shown_tables import shown_table
 from pkgs.reports.study_parts import Part, parts_of
 
 
+@dataclass(frozen=True)
+class _Findings:
+    """What was compared, asked and found wrong: everything that the page puts into words."""
+
+    pairs: Sequence[Pair]
+    answers: Sequence[Answer]
+    hypothesis: str | None
+    others: Sequence[str]
+    """About conditions without a pair."""
+    problems: Sequence[Problem]
+    ranking: RankingReport
+    left: Sequence[Table]
+    """Tables that jobs of the study left."""
+    predicted: StudyTables
+
+
 def planned_report(material: Material, plan: ReportPlan) -> Report:
     """Compare as planned, answer the questions, and word everything."""
-    study, rows = material.study, material.rows
-    endpoints = endpoints_of(plan)
-    pairs, complaints = compare_planned(study, plan)
-    equalities = [compare_weights(study, one, other, why=why) for one, other, why in plan.same]
-    problems = [
-        *material.problems,
-        *(Problem(Kind.NOT_EQUAL, one.sentence) for one in equalities if not one.as_expected),
-        *(Problem(Kind.UNREADABLE, text) for text in complaints),
-    ]
-    predicted = read_study_tables(study)
-    problems += [Problem(Kind.UNREADABLE, text) for text in predicted.complaints]
+    found = _find(material, plan)
+    pairs, ranking, in_doubt = found.pairs, found.ranking, found.ranking.labels_in_doubt
+    frames: dict[str, pd.DataFrame] = material.frames(found.problems) | {
+        "pairs": tables.pairs_frame(pairs),
+        "conditions": tables.beside_frame(pairs, material.rows, base=plan.base),
+        "questions": tables.answers_frame(found.answers),
+        **ranking.frames,
+    }
+    if in_doubt:  # it calls conditions better
+        del frames["comparisons"]
+    told = [f"Hypothesis: {found.hypothesis}"] if found.hypothesis else []
+    told += [one.sentence() for one in found.answers]
+    sentences = (*told, *ranking.sentences, *(pair.sentence() for pair in pairs), *found.others)
+    subtitle = sections.subtitle(material.study, synthetic=material.synthetic)
+    document = Document(sections.title(material.study), subtitle, _blocks(material, plan, found))
+    return Report(document, frames, sentences, tables_apart=True)
+
+
+def _find(material: Material, plan: ReportPlan) -> _Findings:
+    study = material.study
     ranking = (
         report_ranking(study, plan.ranking, synthetic=material.synthetic) if plan.ranking else RankingReport()
     )
-    problems += [Problem(Kind.UNREADABLE, text) for text in ranking.complaints]
-    tables_left = [shown_table(study, asked) for asked in plan.tables]
-    problems += [Problem(Kind.UNREADABLE, one) for one in tables_left if isinstance(one, str)]
-    problems += [
-        Problem(Kind.MISSING, f"no run has logged {column}, so its curve of {asked.name} is not drawn.")
-        for asked in plan.curves
-        for column in lacking_columns(study, asked)
+    pairs, complaints = ([], []) if ranking.labels_in_doubt else compare_planned(study, plan)
+    equalities = [compare_weights(study, one, other, why=why) for one, other, why in plan.same]
+    predicted = read_study_tables(study)
+    left = [shown_table(study, asked) for asked in plan.tables]
+    unreadable = [
+        *complaints,
+        *predicted.complaints,
+        *ranking.complaints,
+        *(one for one in left if isinstance(one, str)),
+    ]
+    problems = [
+        *material.problems,
+        *(Problem(Kind.NOT_EQUAL, one.sentence) for one in equalities if not one.as_expected),
+        *(Problem(Kind.UNREADABLE, text) for text in unreadable),
+        *(
+            Problem(Kind.MISSING, f"no run has logged {column}, which the curves of {asked.name} need.")
+            for asked in plan.curves
+            for column in lacking_columns(study, asked)
+        ),
     ]
     answers = answer(study, plan, pairs, ranking=ranking.judged)
-    hypothesis = hypothesis_sentence(plan, answers, pairs)
-    others = planned_sections.other_conditions(study, plan, rows=rows, equalities=equalities)
-    weights = plan.weights
-    blocks: list[Block] = [
-        *planned_sections.verdict(pairs, hypothesis=hypothesis, others=others, problems=problems),
+    others = planned_sections.other_conditions(study, plan, rows=material.rows, equalities=equalities)
+    return _Findings(
+        pairs=pairs,
+        answers=answers,
+        hypothesis=hypothesis_sentence(plan, answers, pairs),
+        others=[IN_DOUBT] if ranking.labels_in_doubt else others,
+        problems=problems,
+        ranking=ranking,
+        left=[one for one in left if isinstance(one, Table)],
+        predicted=predicted,
+    )
+
+
+def _blocks(material: Material, plan: ReportPlan, found: _Findings) -> list[Block]:
+    """Return the page from top to bottom."""
+    study, rows, pairs = material.study, material.rows, found.pairs
+    endpoints, weights, in_doubt = endpoints_of(plan), plan.weights, found.ranking.labels_in_doubt
+    return [
+        *planned_sections.verdict(
+            pairs, hypothesis=found.hypothesis, others=found.others, problems=found.problems
+        ),
         *planned_sections.notes(pairs, plan, study),
         *titled("Cautions", [Bullets(plan.notes)] if plan.notes else []),
-        *planned_sections.questions(answers),
-        *ranking.blocks,
-        *sections.what_is_odd(study, problems),
+        *planned_sections.questions(found.answers),
+        *found.ranking.blocks,
+        *sections.what_is_odd(study, found.problems),
         *planned_sections.without_alarm(study),
         *titled("Test results", planned_sections.beside_base(study, plan, pairs=pairs, rows=rows)),
+        *(titled("Agreement with labels that may be wrong", [Text(IN_DOUBT)]) if in_doubt else []),
         *_overviews(material, plan),
-        *titled("Also left by its jobs", [one for one in tables_left if isinstance(one, Table)]),
-        *_figures(material, plan, pairs, predicted=predicted),
+        *titled("Also left by its jobs", found.left),
+        *_figures(material, plan, pairs, predicted=found.predicted),
         *titled("Every comparison", planned_sections.pair_tables(pairs)),
-        *_other_comparisons(material, plan),
+        *([] if in_doubt else _other_comparisons(material, plan)),
         *titled("By seed", sections.seed_tables(study, rows, endpoints, weights=weights)),
         *titled("Per source", sections.source_tables(material.by_source, study, endpoints, weights=weights)),
         *titled("Runs", [sections.runs_table(study)]),
         *planned_sections.how_to_read(plan, endpoints),
     ]
-    frames: dict[str, pd.DataFrame] = material.frames(problems) | {
-        "pairs": tables.pairs_frame(pairs),
-        "conditions": tables.beside_frame(pairs, rows, base=plan.base),
-        "questions": tables.answers_frame(answers),
-    }
-    frames |= ranking.frames
-    subtitle = sections.subtitle(study, synthetic=material.synthetic)
-    told = [*([f"Hypothesis: {hypothesis}"] if hypothesis else []), *(one.sentence() for one in answers)]
-    sentences = (*told, *ranking.sentences, *(pair.sentence() for pair in pairs), *others)
-    return Report(Document(sections.title(study), subtitle, blocks), frames, sentences, tables_apart=True)
 
 
 def _figures(

@@ -28,6 +28,8 @@ class RankingReport:
 
     judged: JudgedRanking | None = None
     """None without a ranking, and without a truth to hold it against."""
+    labels_in_doubt: bool = False
+    """Whether the tests of the study, too, lack the truth that they are meant to use."""
     blocks: tuple[Block, ...] = ()
     frames: dict[str, pd.DataFrame] = field(default_factory=dict)
     sentences: tuple[str, ...] = ()
@@ -40,17 +42,16 @@ def report_ranking(study: Study, asked: Ranking, *, synthetic: bool) -> RankingR
     if isinstance(table, str):
         return RankingReport(blocks=(Heading("Ranking"), Text(table)), complaints=(table,))
     if table.truth is None:
-        return _without_truth(table, synthetic=synthetic)
+        return _without_truth(table, asked, synthetic=synthetic)
     judged = judge_ranking(table, asked)
-    sentences = [one.sentence(asked.unit) for one in judged.differences if one.measure == "tau"]
-    sentences += [one.gain["tau"].sentence(asked.unit) for one in judged.over_seeds]
+    sentences = [text for said in ranking_sections.comparisons(judged).values() for text in said]
     frames = {
         "detectors": ranking_tables.detectors_frame(judged),
         "detector_differences": ranking_tables.differences_frame(judged),
     }
     blocks: list[Block] = [
         Heading("Ranking against the truth"),
-        *ranking_sections.introduction(judged, sentences),
+        *ranking_sections.introduction(judged),
         *_figures(judged, synthetic=synthetic),
         *ranking_tables.detector_tables(judged),
     ]
@@ -65,15 +66,25 @@ def report_ranking(study: Study, asked: Ranking, *, synthetic: bool) -> RankingR
         ]
     blocks += [Text(table.rate.assumption)] if table.rate and table.rate.assumption else []
     blocks.append(ranking_sections.how_to_read(judged))
-    return RankingReport(judged, tuple(blocks), frames, (*sentences, *unseen), table.complaints)
+    return RankingReport(
+        judged,
+        blocks=tuple(blocks),
+        frames=frames,
+        sentences=(*sentences, *unseen),
+        complaints=table.complaints,
+    )
 
 
-def _without_truth(table: RankingTable, *, synthetic: bool) -> RankingReport:
+def _without_truth(table: RankingTable, asked: Ranking, *, synthetic: bool) -> RankingReport:
     blocks: list[Block] = [Heading("Ranking"), *ranking_sections.without_truth(table)]
     shapes = draw_shapes(table, synthetic=synthetic)
     blocks += [Figure(shapes)] if shapes else []
+    doubt = (ranking_sections.IN_DOUBT,) if asked.judges_tests else ()
     return RankingReport(
-        blocks=tuple(blocks), sentences=(ranking_sections.NO_TRUTH,), complaints=table.complaints
+        labels_in_doubt=asked.judges_tests,
+        blocks=tuple(blocks),
+        sentences=(ranking_sections.NO_TRUTH, *doubt),
+        complaints=table.complaints,
     )
 
 

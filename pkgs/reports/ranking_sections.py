@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 from pkgs.reports.detectors import DIGITS, JudgedRanking
-from pkgs.reports.document import Block, Bullets, Text
+from pkgs.reports.document import Block, Bullets, Heading, Text
 from pkgs.reports.group_bootstrap import RESAMPLES
 from pkgs.reports.metrics import number, span
 from pkgs.reports.plan_ranking import Ranking
@@ -19,9 +18,13 @@ NO_TRUTH: Final = (
     "No truth is known for these samples, so nothing here says how good a detector is: no correlation, no "
     "precision, no accuracy. What follows is the shape of the scores only."
 )
+IN_DOUBT: Final = (
+    "The tests used labels that may be wrong themselves. What they measured is agreement with these labels, "
+    "not accuracy: nothing is called better or worse, and a higher number may mean that errors were learnt."
+)
 
 
-def introduction(judged: JudgedRanking, said: Sequence[str]) -> list[Block]:
+def introduction(judged: JudgedRanking) -> list[Block]:
     """Return how much there is to rank, the ceiling of tau, and who is better than whom in tau."""
     asked, table = judged.asked, judged.table
     noisy = judged.noisy.mean()
@@ -31,7 +34,20 @@ def introduction(judged: JudgedRanking, said: Sequence[str]) -> list[Block]:
         f"{number(judged.truth.mean(), DIGITS)}. Samples that are tied in the truth keep tau of a score "
         f"without ties at or below {number(judged.ceiling, DIGITS)}."
     )
-    return [Text(text), *([Bullets(said)] if said else [])]
+    blocks: list[Block] = [Text(text)]
+    for base, said in comparisons(judged).items():
+        blocks += [Heading(f"Against {base}", level=3), Bullets(said)]
+    return blocks
+
+
+def comparisons(judged: JudgedRanking) -> dict[str, list[str]]:
+    """Return, by what they are held against, a sentence per detector about its tau."""
+    gains = [one.gain["tau"] for one in judged.over_seeds]
+    found: dict[str, list[str]] = {}
+    for one in (*judged.differences, *gains):
+        if one.measure == "tau":
+            found.setdefault(one.base, []).append(one.sentence(judged.asked.unit))
+    return found
 
 
 def unseen_sentences(judged: JudgedRanking) -> list[str]:

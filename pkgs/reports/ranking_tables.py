@@ -188,8 +188,9 @@ def _tied(scores: Numbers) -> float:
 
 
 def share_text(share: float) -> str:
-    """Return `37 %`, with a digit after the point where it is below ten."""
-    return f"{100 * share:.0f} %" if share >= 0.1 or share == 0 else f"{100 * share:.1f} %"
+    """Return `37 %`, with a digit after the point where it is below ten and needs one."""
+    digits = 0 if share >= 0.1 else 1
+    return f"{round(100 * share, digits):g} %"
 
 
 def detectors_frame(judged: JudgedRanking) -> pd.DataFrame:
