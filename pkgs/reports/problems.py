@@ -82,11 +82,12 @@ def find_problems(
 
 def _endings(study: Study) -> Iterator[Problem]:
     kinds = {State.FAILED: Kind.FAILED, State.DIVERGED: Kind.DIVERGED}
+    jobs = {run.name for run in study.other_jobs}
     for run in (*study.other_jobs, *study.runs):
         if run.ending.state is not State.COMPLETED:
             kind = kinds.get(run.ending.state, Kind.UNFINISHED)
             yield Problem(kind, f"{run.name}: {run.ending.sentence}{_how_far(run)}.{_where(run)}")
-        elif run.results.is_training and not run.results.tests:
+        elif run.results.is_training and run.name not in jobs and not run.results.tests:
             yield Problem(Kind.MISSING, f"{run.name}: ended with exit code 0, yet test.csv has no rows.")
 
 

@@ -86,10 +86,17 @@ class Study:
         return replace(self, runs=tuple(run for run in self.runs if run.condition in conditions))
 
     def with_jobs(self, conditions: Sequence[str]) -> Study:
-        """Return the same study where `conditions` count as jobs that train nothing."""
-        jobs = tuple(run for run in self.runs if run.condition in conditions)
-        others = tuple(run for run in self.runs if run not in jobs)
-        return replace(self, runs=others, other_jobs=(*self.other_jobs, *jobs))
+        """Return the same study where `conditions` count as jobs that train nothing.
+
+        Of one that no queue watched nothing tells how it ended: it has no test result to wait for.
+        """
+        found = [run for run in (*self.other_jobs, *self.runs) if run.condition in conditions]
+        jobs = [
+            run if run.usage.attempts else replace(run, ending=Ending(State.COMPLETED, "")) for run in found
+        ]
+        others = tuple(run for run in self.other_jobs if run.condition not in conditions)
+        runs = tuple(run for run in self.runs if run.condition not in conditions)
+        return replace(self, runs=runs, other_jobs=(*others, *jobs))
 
     def of(self, condition: str) -> list[Run]:
         return [run for run in self.runs if run.condition == condition]

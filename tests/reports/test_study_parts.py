@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from pkgs.reports.plan import ReportPlan
@@ -7,6 +8,7 @@ from pkgs.reports.problems import find_problems
 from pkgs.reports.runs import Study, read_study
 from pkgs.reports.study_parts import beside, parts_of
 from pkgs.reports.tables import measured_metrics
+from tests.builders.rankings import made_up_scores, write_ranking
 from tests.builders.run_folders import MadeUp, write_run
 
 PLAN = ReportPlan.model_validate(
@@ -71,3 +73,13 @@ def test_jobs_that_leave_files_are_no_conditions(tmp_path: Path) -> None:
     study = study_in(tmp_path).with_jobs(["compat"])
     assert "compat" not in study.conditions
     assert [run.condition for run in study.other_jobs] == ["compat"]
+
+
+def test_a_job_that_ran_by_hand_has_no_test_result_to_wait_for(tmp_path: Path) -> None:
+    folder = write_ranking(tmp_path, made_up_scores())
+    shutil.rmtree(folder.path / "attempts")
+    folder.config.write_text("noisy_above: 0.1\n")
+    study = study_in(tmp_path)
+    assert "rank" in study.conditions
+    apart = study.with_jobs(["rank"])
+    assert find_problems(apart, measured_metrics(apart), plan=PLAN) == []
