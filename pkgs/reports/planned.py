@@ -3,34 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pandas as pd
 
 from pkgs.reports import planned_sections, sections, tables
-from pkgs.reports.bars import draw_bars
-from pkgs.reports.blocks import pictures, titled
-from pkgs.reports.calibration_grid import draw_calibration
-from pkgs.reports.curves import draw_curves
+from pkgs.reports.blocks import titled
 from pkgs.reports.document import Block, Bullets, Document, Table, Text
 from pkgs.reports.equal_weights import compare_weights
-from pkgs.reports.error_scatter import draw_error_bins, draw_error_scatter
 from pkgs.reports.material import Material, Report
 from pkgs.reports.metrics import metric_of
-from pkgs.reports.monitor_curves import draw_monitor
-from pkgs.reports.named_curves import draw_named_curves, lacking_columns
+from pkgs.reports.named_curves import lacking_columns
 from pkgs.reports.pairs import Pair, compare_planned, endpoints_of
 from pkgs.reports.plan import ReportPlan
-from pkgs.reports.plot_style import Drawing
-from pkgs.reports.points import draw_differences
+from pkgs.reports.planned_figures import planned_figures
 from pkgs.reports.prediction_tables import StudyTables, read_study_tables
 from pkgs.reports.problems import Kind, Problem
 from pkgs.reports.questions import Answer, answer, hypothesis_sentence
 from pkgs.reports.ranking_report import RankingReport, report_ranking
 from pkgs.reports.ranking_sections import IN_DOUBT
-from pkgs.reports.risk_coverage import draw_risk_coverage
 from pkgs.reports.shown_tables import shown_table
-from pkgs.reports.study_parts import Part, parts_of
+from pkgs.reports.study_parts import parts_of
 
 
 @dataclass(frozen=True)
@@ -111,7 +104,7 @@ def _find(material: Material, plan: ReportPlan) -> _Findings:
 def _blocks(material: Material, plan: ReportPlan, found: _Findings) -> list[Block]:
     """Return the page from top to bottom."""
     study, rows, pairs = material.study, material.rows, found.pairs
-    endpoints, weights, in_doubt = endpoints_of(plan), plan.weights, found.ranking.labels_in_doubt
+    endpoints, in_doubt = endpoints_of(plan), found.ranking.labels_in_doubt
     return [
         *planned_sections.verdict(
             pairs, hypothesis=found.hypothesis, others=found.others, problems=found.problems
@@ -126,72 +119,13 @@ def _blocks(material: Material, plan: ReportPlan, found: _Findings) -> list[Bloc
         *(titled("Agreement with labels that may be wrong", [Text(IN_DOUBT)]) if in_doubt else []),
         *_overviews(material, plan),
         *titled("Also left by its jobs", found.left),
-        *_figures(material, plan, pairs, predicted=found.predicted),
+        *planned_figures(material, plan, found.pairs, predicted=found.predicted, labels_in_doubt=in_doubt),
         *titled("Every comparison", planned_sections.pair_tables(pairs)),
         *([] if in_doubt else _other_comparisons(material, plan)),
-        *titled("By seed", sections.seed_tables(study, rows, endpoints, weights=weights)),
-        *titled("Per source", sections.source_tables(material.by_source, study, endpoints, weights=weights)),
+        *([] if in_doubt else _finer_tables(material, plan)),
         *titled("Runs", [sections.runs_table(study)]),
         *planned_sections.how_to_read(plan, endpoints),
     ]
-
-
-def _figures(
-    material: Material, plan: ReportPlan, pairs: Sequence[Pair], *, predicted: StudyTables
-) -> list[Block]:
-    """Return the figures in the order of the page; a heading without any is left out."""
-    study, synthetic, weights = material.study, material.synthetic, plan.weights
-    parts = [part for part in parts_of(study, plan) if not part.brief]
-    drawn = study.only([name for part in parts for name in part.study.conditions])
-    against = [pair.comparison for pair in pairs if pair.comparison.base == plan.base]
-    results = [
-        *(
-            _named(
-                draw_bars(part.study, material.rows, weights=weights, synthetic=synthetic, shown=plan.bars),
-                part,
-            )
-            for part in parts
-        ),
-        draw_differences(against, synthetic=synthetic),
-    ]
-    errors = [
-        *draw_error_scatter(study, predicted, weights=weights, synthetic=synthetic),
-        draw_error_bins(study, predicted, weights=weights, synthetic=synthetic),
-        draw_risk_coverage(study, predicted, weights=weights, synthetic=synthetic),
-    ]
-    watched = (
-        draw_monitor(
-            study,
-            predicted,
-            predicted=plan.monitor.predicted,
-            real=plan.monitor.real,
-            synthetic=synthetic,
-        )
-        if plan.monitor
-        else None
-    )
-    headed: dict[str, Sequence[Drawing | None]] = {
-        "Results by seed": results,
-        "Calibration": draw_calibration(drawn, predicted, weights=weights, synthetic=synthetic),
-        "Predicted and real error": errors,
-        "Predicted and real error during training": [watched],
-        **{asked.name: [draw_named_curves(study, asked, synthetic=synthetic)] for asked in plan.curves},
-        "Learning curves": [_named(draw_curves(part.study, synthetic=synthetic), part) for part in parts],
-        "Image, label, prediction, error": material.overlays,
-    }
-    return [
-        block
-        for heading, drawings in headed.items()
-        if any(drawing is not None for drawing in drawings)
-        for block in pictures(heading, drawings)
-    ]
-
-
-def _named(drawing: Drawing | None, part: Part) -> Drawing | None:
-    """Return the figure of a part under a name and with a caption of its own."""
-    if drawing is None:
-        return None
-    return replace(drawing, name=part.named(drawing.name), caption=part.caption(drawing.caption))
 
 
 def _overviews(material: Material, plan: ReportPlan) -> list[Table]:
@@ -202,6 +136,13 @@ def _overviews(material: Material, plan: ReportPlan) -> list[Table]:
             part.study, material.rows, weights=plan.weights, part=part.name, name=part.named("mean_sd")
         )
     ]
+
+
+def _finer_tables(material: Material, plan: ReportPlan) -> list[Block]:
+    study, endpoints, weights = material.study, endpoints_of(plan), plan.weights
+    by_seed = sections.seed_tables(study, material.rows, endpoints, weights=weights)
+    by_source = sections.source_tables(material.by_source, study, endpoints, weights=weights)
+    return [*titled("By seed", by_seed), *titled("Per source", by_source)]
 
 
 def _other_comparisons(material: Material, plan: ReportPlan) -> list[Block]:

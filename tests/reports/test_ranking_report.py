@@ -124,6 +124,9 @@ def test_without_a_truth_no_number_pretends_to_be_an_accuracy(doubtful: tuple[Pa
     assert "What they measured is agreement with these labels, not accuracy" in text
     assert "## Agreement with labels that may be wrong" in text
     assert not re.search(r"(: better|: worse|\| better|\| worse)", text)
+    for heading in ("Results by seed", "Calibration", "By seed", "Per source", "Every comparison"):
+        assert f"## {heading}" not in text
+    assert "## Memorisation" in text
     assert not (out / "tables/detectors.csv").exists()
     assert not (out / "tables/comparisons.csv").exists()
     outcomes = pd.read_csv(out / "tables/questions.csv").outcome
