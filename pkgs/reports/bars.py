@@ -45,7 +45,11 @@ def draw_bars(
         shown: Columns of test.csv.
     """
     trained, references = split_references(rows)
-    drawn = [row for row in trained if row.weights == weights and row.metric.name in shown]
+    drawn = [
+        row
+        for row in trained
+        if row.weights == weights and row.metric.name in shown and row.condition in study.conditions
+    ]
     metrics = sorted({row.metric for row in drawn}, key=lambda metric: shown.index(metric.name))
     if not metrics:
         return None

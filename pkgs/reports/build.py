@@ -56,7 +56,8 @@ def write_report(
 def make_report(study: Study, *, base: str | None = None, plan: ReportPlan | None = None) -> Report:
     """Compute, draw and word everything: by the plan, or every condition against the base without one."""
     if plan is not None:
-        return planned_report(gather(study.in_order(plan.conditions), plan.base, plan=plan), plan)
+        trained = study.with_jobs(plan.other_jobs).in_order(plan.conditions)
+        return planned_report(gather(trained, plan.base, plan=plan), plan)
     chosen = choose_base(study, base)
     return _unplanned(gather(study.starting_with(chosen), chosen), chosen)
 

@@ -16,6 +16,7 @@ from pkgs.reports.plan import ReportPlan
 from pkgs.reports.plot_style import Drawing
 from pkgs.reports.problems import Kind, Problem, find_problems
 from pkgs.reports.runs import Study
+from pkgs.reports.study_parts import parts_of
 from pkgs.reports.tables import SeedRow
 
 
@@ -67,7 +68,9 @@ def gather(study: Study, base: str, *, plan: ReportPlan | None = None) -> Materi
     """
     metrics = tables.measured_metrics(study)
     synthetic = any(run.results.synthetic for run in study.runs)
-    overlays, complaints = _overlays(study, synthetic=synthetic)
+    brief = {name for part in parts_of(study, plan) if part.brief for name in part.study.conditions}
+    shown = study.only([name for name in study.conditions if name not in brief])
+    overlays, complaints = _overlays(shown, synthetic=synthetic)
     problems = find_problems(study, metrics, plan=plan)
     return Material(
         study=study,

@@ -94,7 +94,7 @@ def _heat(samples: Sequence[Sample]) -> ScalarMappable:
 def _line(axes: Axes, sample: Sample, *, columns: Sequence[str], heat: ScalarMappable) -> None:
     """Show the pictures side by side as one image: axes of their own would cost most of the report's time."""
     pictures = _pictures(sample, heat)[: len(columns)]
-    height, width = sample.image.shape
+    height, width = sample.label.shape
     gap = max(1, round(GAP_SHARE * width))
     white = np.ones((height, gap, 3))
     strip = np.concatenate([part for picture in pictures for part in (picture, white)][:-1], axis=1)
@@ -113,16 +113,17 @@ def _mean_text(predicted_error: Numbers | None) -> str:
 
 
 def _pictures(sample: Sample, heat: ScalarMappable) -> list[Picture]:
-    grey = np.repeat(np.clip(sample.image, 0, 1)[:, :, None], 3, axis=2)
+    image = np.clip(sample.image, 0, 1)
+    plain = image if image.ndim == 3 else np.repeat(image[:, :, None], 3, axis=2)
     missed, invented = sample.label & ~sample.prediction, sample.prediction & ~sample.label
-    pale = 0.45 + 0.55 * grey  # the errors are the subject there, the image only the place
+    pale = 0.45 + 0.55 * plain  # the errors are the subject there, the image only the place
     error = sample.predicted_error
     return [
-        grey,
-        _tinted(grey, sample.label, LABEL, share=0.5),
-        _tinted(grey, sample.prediction, PREDICTION, share=0.5),
+        plain,
+        _tinted(plain, sample.label, LABEL, share=0.5),
+        _tinted(plain, sample.prediction, PREDICTION, share=0.5),
         _tinted(_tinted(pale, missed, MISSED, share=0.9), invented, INVENTED, share=0.9),
-        np.ones_like(grey) if error is None else heat.to_rgba(np.nan_to_num(error))[:, :, :3],
+        np.ones_like(plain) if error is None else heat.to_rgba(np.nan_to_num(error))[:, :, :3],
     ]
 
 

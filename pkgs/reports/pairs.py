@@ -18,6 +18,7 @@ from pkgs.reports.resampled_sources import ResampledSources
 from pkgs.reports.results import POOLED
 from pkgs.reports.runs import Run, Study
 from pkgs.reports.statistics import Interval, all_equal, effect_size, holm, paired_t_p
+from pkgs.reports.study_parts import beside
 
 DIVERGED, MISSING, UNFINISHED = "diverged", "is missing", "is unfinished"
 PENDING = (MISSING, UNFINISHED, str(State.STOPPED))
@@ -136,8 +137,9 @@ def _family(study: Study, plan: ReportPlan, family: Family, sources: ResampledSo
     ]
     corrected = holm([one.p if one.differences else math.nan for one in made])
     for one, p_holm in zip(made, corrected, strict=True):
+        near = beside(study, plan, (one.base, one.condition))
         troubles = {
-            name: _troubles(study, name, weights=plan.weights, metric=one.metric)
+            name: _troubles(near, name, weights=plan.weights, metric=one.metric)
             for name in (one.base, one.condition)
         }
         yield Pair(
@@ -149,7 +151,7 @@ def _family(study: Study, plan: ReportPlan, family: Family, sources: ResampledSo
             p_t=paired_t_p(one.differences),
             p_holm=p_holm,
             by_source=sources.interval(one),
-            lacking=_lacking(study, one, troubles),
+            lacking=_lacking(near, one, troubles),
             diverged=DIVERGED in troubles[one.condition].values(),
             pending=any(why in PENDING for about in troubles.values() for why in about.values()),
         )

@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 from pkgs.foundation.config import Section, load_config
 from pkgs.foundation.registry import choose
 from pkgs.reports.metrics import KNOWN
+from pkgs.reports.plan_ranking import NamedCurves, Ranking, RankingQuestion, ShownTable, StudyPart
 
 CONFIGS: Final = Path("configs")
 FILE: Final = "report.yaml"
@@ -44,18 +45,22 @@ class ErrorPrediction(Section):
 
 
 class Question(Section):
-    """A question that the report answers; exactly one of the two ways to answer it."""
+    """A question that the report answers; exactly one of the ways to answer it."""
 
     name: str
     text: str
     error_prediction: ErrorPrediction | None = None
     better: tuple[Names, ...] = ()
     """Passed if in every pair the first is better than the second in every endpoint."""
+    ranking: RankingQuestion | None = None
+    stands_alone: bool = False
+    """Answered whatever came of earlier questions, and no later one waits for it."""
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
-        if (self.error_prediction is None) == (not self.better):
-            raise ValueError(f"question {self.name!r} needs either `error_prediction` or `better`")
+        ways = [self.error_prediction is not None, bool(self.better), self.ranking is not None]
+        if sum(ways) != 1:
+            raise ValueError(f"question {self.name!r} needs either `error_prediction`, `better` or `ranking`")
         return self
 
 
@@ -95,6 +100,15 @@ class ReportPlan(Section):
     monitor: Monitor | None = None
     order: tuple[str, ...] = ()
     """Of conditions in tables and figures; those left out follow."""
+    parts: tuple[StudyPart, ...] = ()
+    """Empty: all conditions together. Conditions that fit none come last, as a part of their own."""
+    ranking: Ranking | None = None
+    curves: tuple[NamedCurves, ...] = ()
+    tables: tuple[ShownTable, ...] = ()
+    bars: tuple[str, ...] = ("accuracy", "iou", "ece_fg", "mce_fg")
+    """Columns of test.csv that the figure of bars shows."""
+    notes: tuple[str, ...] = ()
+    """Sentences that the page always says: what these results are no proof of."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -110,7 +124,17 @@ class ReportPlan(Section):
         if len(set(self.pairs)) < len(self.pairs):
             twice = next(pair for pair in self.pairs if self.pairs.count(pair) > 1)
             raise ValueError(f"pair {' against '.join(twice)} stands in the families twice")
+        self._asked_detectors_are_ranked()
         return self._asked_pairs_are_planned()
+
+    def _asked_detectors_are_ranked(self) -> None:
+        known = {name: name for name in self.ranking.detectors} if self.ranking else {}
+        for question in self.questions:
+            for pair in question.ranking.better if question.ranking else ():
+                if self.ranking is None:
+                    raise ValueError(f"question {question.name!r} asks about detectors; `ranking` is missing")
+                for name in pair:
+                    choose("detector", known, name)
 
     def _asked_pairs_are_planned(self) -> Self:
         for pair in self._asked:
@@ -140,6 +164,12 @@ class ReportPlan(Section):
             *(name for test in tests if test for name in test.conditions),
         ]
         return tuple(dict.fromkeys(names))
+
+    @property
+    def other_jobs(self) -> tuple[str, ...]:
+        """Conditions that train nothing: they leave files that the report shows."""
+        ranking = [self.ranking.condition] if self.ranking else []
+        return tuple(dict.fromkeys((*ranking, *(table.condition for table in self.tables))))
 
 
 def find_plan(study: str) -> Path | None:

@@ -18,6 +18,7 @@ from pkgs.reports.questions import Answer
 from pkgs.reports.runs import Study
 from pkgs.reports.sections import counted, level
 from pkgs.reports.statistics import seeds_needed, smallest_p
+from pkgs.reports.study_parts import parts_of
 from pkgs.reports.tables import SeedRow, split_references
 
 SCARCE = 10
@@ -44,11 +45,16 @@ def verdict(
 def other_conditions(
     study: Study, plan: ReportPlan, *, rows: Sequence[SeedRow], equalities: Sequence[Equality]
 ) -> list[str]:
-    """Return a sentence for every condition that is first in no pair, and for the references."""
+    """Return a sentence for every condition that is first in no pair, and for the references.
+
+    None for those of brief parts, whose tables are enough.
+    """
     compared = {condition for condition, _ in plan.pairs}
     if not plan.families:
         compared = set(study.conditions) - {plan.base}
     same = {one.condition: one.sentence for one in equalities}
+    parts = parts_of(study, plan)
+    compared |= {name for part in parts if part.brief for name in part.study.conditions}
     names = [name for name in dict.fromkeys((*plan.conditions, *study.conditions)) if name not in compared]
     sentences = [same.get(name) or _level_sentence(study, plan, name, rows=rows) for name in names] + [
         sentence for name, sentence in same.items() if name in compared

@@ -19,6 +19,7 @@ from pkgs.reports.origins import origin_problems
 from pkgs.reports.plan import ReportPlan
 from pkgs.reports.results import POOLED
 from pkgs.reports.runs import Run, Study
+from pkgs.reports.study_parts import parts_of
 
 ALARMS = "alarms.json"
 MAX_KEYS = 6
@@ -60,13 +61,14 @@ def find_problems(
         plan: Names conditions that should be there, and those whose seeds share what they start from.
     """
     shared = frozenset(plan.shared_inputs if plan else ())
+    parts = [part.study for part in parts_of(study, plan)]
     found = [
         *_endings(study),
         *_not_finite(study, metrics),
-        *_missing(study),
+        *(problem for part in parts for problem in _missing(part)),
         *(_not_there(study, plan) if plan else ()),
         *_alarms(study),
-        *_changes(study),
+        *_changes(study, parts),
         *(Problem(Kind.ORIGIN, sentence) for sentence in origin_problems(study, shared)),
         *(
             Problem(Kind.UNREADABLE, f"{run.name}: {complaint}")
@@ -80,11 +82,12 @@ def find_problems(
 
 def _endings(study: Study) -> Iterator[Problem]:
     kinds = {State.FAILED: Kind.FAILED, State.DIVERGED: Kind.DIVERGED}
+    jobs = {run.name for run in study.other_jobs}
     for run in (*study.other_jobs, *study.runs):
         if run.ending.state is not State.COMPLETED:
             kind = kinds.get(run.ending.state, Kind.UNFINISHED)
             yield Problem(kind, f"{run.name}: {run.ending.sentence}{_how_far(run)}.{_where(run)}")
-        elif run.results.is_training and not run.results.tests:
+        elif run.results.is_training and run.name not in jobs and not run.results.tests:
             yield Problem(Kind.MISSING, f"{run.name}: ended with exit code 0, yet test.csv has no rows.")
 
 
@@ -163,22 +166,31 @@ def _alarms(study: Study) -> Iterator[Problem]:
             yield Problem(Kind.UNREADABLE, text)
 
 
-def _changes(study: Study) -> Iterator[Problem]:
-    """Name what should be the same in all seeds of a condition, or in all conditions, and is not."""
+def _changes(study: Study, parts: Sequence[Study]) -> Iterator[Problem]:
+    """Name what should be the same in all seeds of a condition, or in all conditions, and is not.
+
+    Parts of a study may have data of their own.
+    """
     for condition in study.conditions:
         yield from _changed_settings(condition, study.of(condition))
-    for what, read in (("preset", _preset), ("code", _code), ("data", _data)):
-        spread = {condition: _groups(study.of(condition), read) for condition in study.conditions}
-        for condition, groups in spread.items():
-            if len(groups) > 1:
-                text = f"{condition}: {what} changed between seeds: {_listed(groups)}."
-                yield Problem(Kind.CHANGED, text)
-        everywhere = {value for groups in spread.values() for value in groups}
-        if len(everywhere) > 1 and all(len(groups) <= 1 for groups in spread.values()):
-            parts = "; ".join(
-                f"{condition}: {next(iter(groups))}" for condition, groups in spread.items() if groups
-            )
-            yield Problem(Kind.CHANGED, f"{what} differs between conditions: {parts}.")
+    for what, read in (("preset", _preset), ("code", _code)):
+        yield from _changed(study, what, read)
+    for part in parts:
+        yield from _changed(part, "data", _data)
+
+
+def _changed(study: Study, what: str, read: Callable[[Run], str | None]) -> Iterator[Problem]:
+    spread = {condition: _groups(study.of(condition), read) for condition in study.conditions}
+    for condition, groups in spread.items():
+        if len(groups) > 1:
+            text = f"{condition}: {what} changed between seeds: {_listed(groups)}."
+            yield Problem(Kind.CHANGED, text)
+    everywhere = {value for groups in spread.values() for value in groups}
+    if len(everywhere) > 1 and all(len(groups) <= 1 for groups in spread.values()):
+        parts = "; ".join(
+            f"{condition}: {next(iter(groups))}" for condition, groups in spread.items() if groups
+        )
+        yield Problem(Kind.CHANGED, f"{what} differs between conditions: {parts}.")
 
 
 def _changed_settings(condition: str, runs: Sequence[Run]) -> Iterator[Problem]:

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from pkgs.reports.comparison import Verdict
+from pkgs.reports.detectors import JudgedRanking
 from pkgs.reports.error_predictors import examine_predictor
 from pkgs.reports.pairs import Pair
 from pkgs.reports.plan import Names, Question, ReportPlan
+from pkgs.reports.plan_ranking import RankingQuestion
 from pkgs.reports.runs import Study
 
 
@@ -22,6 +24,7 @@ class Outcome(StrEnum):
 
     YES = "Yes"
     NO = "No"
+    PARTLY = "In part"
     OPEN = "No answer yet"
     NOT_ASKED = "Not interpreted"
 
@@ -39,21 +42,53 @@ class Answer:
         return f"{self.question.name}. {text} {self.outcome}: {self.reasons}."
 
 
-def answer(study: Study, plan: ReportPlan, pairs: Sequence[Pair]) -> list[Answer]:
-    """Return an answer per question; after one that is not Yes the others are not interpreted."""
+def answer(
+    study: Study, plan: ReportPlan, pairs: Sequence[Pair], *, ranking: JudgedRanking | None = None
+) -> list[Answer]:
+    """Return an answer per question; after one that is not Yes the others are not interpreted.
+
+    A question that stands alone is answered all the same, and none waits for it.
+    """
     answers: list[Answer] = []
     for question in plan.questions:
-        blocking = next((one for one in answers if one.outcome is not Outcome.YES), None)
-        if blocking is not None:
+        blocking = next((one for one in answers if _blocks(one)), None)
+        if blocking is not None and not question.stands_alone:
             why = "failed" if blocking.outcome is Outcome.NO else "has no answer yet"
             reasons = f"{blocking.question.name} {why}, and without it this would say nothing"
             answers.append(Answer(question, Outcome.NOT_ASKED, reasons))
         elif question.error_prediction is not None:
             answers.append(_about_errors(study, plan, question))
+        elif question.ranking is not None:
+            answers.append(_about_ranking(question, question.ranking, ranking))
         else:
             outcome, reasons = judge(question.better, pairs)
             answers.append(Answer(question, outcome, reasons))
     return answers
+
+
+def _blocks(one: Answer) -> bool:
+    return one.outcome is not Outcome.YES and not one.question.stands_alone
+
+
+def _about_ranking(question: Question, asked: RankingQuestion, ranking: JudgedRanking | None) -> Answer:
+    """Return Yes if every pair of detectors is better in each measure, In part if some are."""
+    if ranking is None:
+        return Answer(question, Outcome.OPEN, "there is no ranking with a truth that could answer it")
+    passed: list[bool | None] = []
+    reasons: list[str] = []
+    for one, other in asked.better:
+        found = [ranking.difference(one, other, measure=measure) for measure in asked.measures]
+        verdicts = [difference.verdict if difference else Verdict.UNKNOWN for difference in found]
+        unknown = Verdict.UNKNOWN in verdicts
+        passed.append(None if unknown else all(verdict is Verdict.BETTER for verdict in verdicts))
+        reasons += [difference.sentence(ranking.asked.unit)[:-1] for difference in found if difference]
+        reasons += [f"{one} against {other}: not scored"] if None in found else []
+    known = [one for one in passed if one is not None]
+    if known and all(known):
+        outcome = Outcome.YES if len(known) == len(passed) else Outcome.OPEN
+    else:
+        outcome = Outcome.PARTLY if any(known) else Outcome.NO if known else Outcome.OPEN
+    return Answer(question, outcome, "; ".join(reasons))
 
 
 def _about_errors(study: Study, plan: ReportPlan, question: Question) -> Answer:

@@ -81,6 +81,23 @@ class Study:
         last = len(places)
         return replace(self, runs=tuple(sorted(self.runs, key=lambda run: places.get(run.condition, last))))
 
+    def only(self, conditions: Sequence[str]) -> Study:
+        """Return the same study with these of its conditions."""
+        return replace(self, runs=tuple(run for run in self.runs if run.condition in conditions))
+
+    def with_jobs(self, conditions: Sequence[str]) -> Study:
+        """Return the same study where `conditions` count as jobs that train nothing.
+
+        Of one that no queue watched nothing tells how it ended: it has no test result to wait for.
+        """
+        found = [run for run in (*self.other_jobs, *self.runs) if run.condition in conditions]
+        jobs = [
+            run if run.usage.attempts else replace(run, ending=Ending(State.COMPLETED, "")) for run in found
+        ]
+        others = tuple(run for run in self.other_jobs if run.condition not in conditions)
+        runs = tuple(run for run in self.runs if run.condition not in conditions)
+        return replace(self, runs=runs, other_jobs=(*others, *jobs))
+
     def of(self, condition: str) -> list[Run]:
         return [run for run in self.runs if run.condition == condition]
 

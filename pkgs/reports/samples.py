@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pkgs.foundation.run_folder import RunFolder
 
 THRESHOLD = 0.5
+RGB = 3
 IGNORE = 255
 """Label of pixels without a label; labels are 0 and 1 otherwise."""
 BROKEN = (OSError, ValueError, TypeError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error)
@@ -25,7 +26,10 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Sample:
-    """One test image with what the network made of it; all arrays have one shape, (height, width)."""
+    """One test image with what the network made of it; all arrays have one shape, (height, width).
+
+    A colour image has a third axis of red, green and blue.
+    """
 
     name: str
     image: Numbers
@@ -78,14 +82,20 @@ def read_sample(name: str, path: Path) -> Sample:
             f"predictions/{name}.npz has no array {', '.join(lacking)}; it has {', '.join(found) or 'none'}."
         )
     image, label, probability = found["image"], found["label"], found["probability"]
-    if not image.shape == label.shape == probability.shape or image.ndim != 2:
+    if image.ndim == 3 and image.shape[0] == RGB:  # as networks see it: colours first
+        image = np.moveaxis(image, 0, 2)
+    plane = image.shape[:2] if image.ndim >= 2 and image.shape[2:] in ((), (RGB,)) else None
+    if not plane == label.shape == probability.shape:
         shapes = f"image {image.shape}, label {label.shape}, probability {probability.shape}"
-        raise ValueError(f"predictions/{name}.npz: {shapes}; expected one shape (height, width).")
+        raise ValueError(
+            f"predictions/{name}.npz: {shapes}; expected one shape (height, width), of the image also with 3 "
+            "colours."
+        )
     predicted_error = found.get("predicted_error")
-    if predicted_error is not None and predicted_error.shape != image.shape:
+    if predicted_error is not None and predicted_error.shape != label.shape:
         raise ValueError(
             f"predictions/{name}.npz: predicted_error {predicted_error.shape}; expected the image's shape "
-            f"{image.shape}."
+            f"{label.shape}."
         )
     seen = np.asarray(label != IGNORE)
     known = str(found["sample"]) if "sample" in found else name  # file names cannot hold the `/` of an id

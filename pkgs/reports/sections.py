@@ -20,6 +20,8 @@ from pkgs.reports.tables import SeedRow, seed_column, split_references
 
 MAX_COLUMNS = 8
 """Metrics side by side in one table; more would not fit a laptop's screen."""
+MAX_SOURCES = 40
+"""More sources than these are no table for a page."""
 PRIMARY = "last"
 """The primary endpoint: picking the best step by validation would hide a late collapse."""
 
@@ -122,24 +124,36 @@ def what_is_odd(study: Study, problems: Sequence[Problem]) -> list[Block]:
     return blocks
 
 
-def overview_tables(study: Study, rows: Sequence[SeedRow], *, weights: str = PRIMARY) -> list[Table]:
-    """Return mean ± sd, a row per condition; metrics beyond the first eight are folded."""
+def overview_tables(
+    study: Study, rows: Sequence[SeedRow], *, weights: str = PRIMARY, part: str = "", name: str = "mean_sd"
+) -> list[Table]:
+    """Return mean ± sd, a row per condition; metrics beyond the first eight are folded.
+
+    Args:
+        study: Its conditions have the rows of the table.
+        rows: Of any conditions, weights and metrics.
+        weights: Which of them.
+        part: What the conditions are called together; empty for the whole study.
+        name: Of the tables' files.
+    """
+    rows = [row for row in rows if row.condition in study.conditions]
     metrics = list(dict.fromkeys(row.metric for row in rows))
     parts = [metrics[k : k + MAX_COLUMNS] for k in range(0, len(metrics), MAX_COLUMNS)]
     cells = {(row.condition, row.metric.name): row for row in rows if row.weights == weights}
     caption = f"{weights.capitalize()} weights: mean ± sd over seeds"
+    caption = f"{part}: {caption[0].lower()}{caption[1:]}" if part else caption
     return [
         Table(
-            ["condition", *(metric.label for metric in part)],
+            ["condition", *(metric.label for metric in group)],
             [
-                [condition, *(_mean_sd(cells.get((condition, metric.name))) for metric in part)]
+                [condition, *(_mean_sd(cells.get((condition, metric.name))) for metric in group)]
                 for condition in study.conditions
             ],
             caption=f"{caption}, more metrics" if k else caption,
             folded=k > 0,
-            name=f"mean_sd_{k + 1}" if len(parts) > 1 else "mean_sd",
+            name=f"{name}_{k + 1}" if len(parts) > 1 else name,
         )
-        for k, part in enumerate(parts)
+        for k, group in enumerate(parts)
     ]
 
 
@@ -216,12 +230,15 @@ def source_tables(
         wide = part.pivot_table(index="source", columns="condition", values="mean").reindex(
             columns=list(study.conditions)
         )
+        many = len(wide) > MAX_SOURCES
         body = [
             [str(source), *(number(float(value), metric.digits) for value in line)]
             for source, line in zip(wide.index, wide.to_numpy(), strict=True)
+            if not many
         ]
         body.append(["macro mean", *(number(float(value), metric.digits) for value in wide.mean(axis=0))])
         caption = f"{metric.label} per source: mean over seeds, {weights} weights"
+        caption += f"; all {len(wide)} sources stand in tables/sources.csv" if many else ""
         name = f"sources_{metric.name}"
         tables.append(Table(["source", *study.conditions], body, caption=caption, folded=True, name=name))
     return tables

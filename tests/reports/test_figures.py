@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
 from matplotlib.lines import Line2D
+from PIL import Image
 
 from pkgs.reports.comparison import compare
 from pkgs.reports.curves import MAX_POINTS, averaged, draw_curves, stretches
+from pkgs.reports.overlays import draw_overlays
 from pkgs.reports.plot_style import file_name, in_pages, legend_above, looks, new_figure
 from pkgs.reports.points import draw_differences, draw_points
 from pkgs.reports.runs import read_study
@@ -99,3 +102,18 @@ def test_a_legend_takes_as_many_columns_as_the_figure_is_wide() -> None:
 
 def test_a_figure_cannot_be_named_out_of_its_folder() -> None:
     assert file_name("overlay", "../x/joint") == "overlay_..-x-joint"
+
+
+def test_a_colour_image_is_shown_in_its_colours(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, "made/base", seed=0, run=MadeUp())
+    image = np.zeros((3, 16, 16), dtype=np.float32)
+    image[0] = 1  # red
+    label = np.zeros((16, 16), dtype=np.uint8)
+    label[4:8, 4:8] = 1
+    np.savez(folder.predictions / "a.npz", image=image, label=label, probability=0.9 * label)
+    study = read_study(tmp_path, "made", out=tmp_path / "out")
+    drawing, complaints = draw_overlays(study, "base", synthetic=False)
+    assert complaints == []
+    assert drawing is not None
+    shown = np.asarray(Image.open(io.BytesIO(drawing.png)).convert("RGB"))
+    assert (shown == (255, 0, 0)).all(axis=2).any()

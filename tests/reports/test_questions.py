@@ -5,11 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from pkgs.reports.detectors import judge_ranking
 from pkgs.reports.pairs import compare_planned
 from pkgs.reports.plan import ReportPlan
 from pkgs.reports.questions import Outcome, answer, hypothesis_sentence
+from pkgs.reports.rankings import RankingTable, read_ranking
 from pkgs.reports.runs import Study, read_study
 from tests.builders.planned_studies import Level, MadeUpStudy, write_planned_study, write_predictors
+from tests.builders.rankings import RANKING, made_up_scores, write_ranking
 from tests.builders.run_folders import MadeUp, write_run
 
 PLAN = ReportPlan.model_validate(
@@ -104,3 +107,57 @@ def test_an_unfinished_run_makes_an_answer_provisional_and_a_diverged_one_fails_
     assert second.outcome is (Outcome.YES if provisional else Outcome.NO)
     assert reason in second.sentence()
     assert ("so far: runs are missing or unfinished" in second.sentence()) is provisional
+
+
+def about_detectors(*better: tuple[str, str], alone: bool = False, first: bool = False) -> ReportPlan:
+    """Return a plan whose question is about detectors; after or before one about conditions."""
+    asked = {
+        "name": "R", "text": "Which detector?", "ranking": {"better": better}, "stands_alone": alone
+    }  # fmt: skip
+    other = {"name": "Q", "text": "Does it help?", "better": [["more", "base"]]}
+    questions = [asked, other] if first else [asked]
+    raw = {"base": "base", "endpoints": ["iou"], "margins": {"iou": 0.01}, "ranking": RANKING}
+    return ReportPlan.model_validate(raw | {"questions": questions})
+
+
+@pytest.fixture(scope="module")
+def ranked(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    root = tmp_path_factory.mktemp("ranked")
+    write_run(root, "made/base", seed=0, run=MadeUp())
+    write_ranking(root, made_up_scores().drop(columns="plain_seed_0"))
+    return read_study(root, "made", out=root / "out")
+
+
+@pytest.mark.parametrize(
+    ("better", "outcome"),
+    [
+        ([("good", "plain")], Outcome.YES),
+        ([("plain", "good")], Outcome.NO),
+        ([("good", "plain"), ("plain", "good")], Outcome.PARTLY),
+        ([("constant", "plain")], Outcome.OPEN),
+        ([("good", "plain"), ("constant", "plain")], Outcome.OPEN),
+    ],
+)
+def test_a_question_about_detectors_is_answered_pair_by_pair(
+    ranked: Study, better: list[tuple[str, str]], outcome: Outcome
+) -> None:
+    plan = about_detectors(*better)
+    assert plan.ranking is not None
+    table = read_ranking(ranked, plan.ranking)
+    assert isinstance(table, RankingTable)
+    [found] = answer(ranked, plan, [], ranking=judge_ranking(table, plan.ranking))
+    assert found.outcome is outcome
+    assert f"{better[0][0]} against {better[0][1]}: tau" in found.reasons
+
+
+def test_without_a_ranking_its_question_is_open(ranked: Study) -> None:
+    [found] = answer(ranked, about_detectors(("good", "plain")), [])
+    assert found.outcome is Outcome.OPEN
+    assert found.reasons == "there is no ranking with a truth that could answer it"
+
+
+def test_a_question_that_stands_alone_blocks_no_other(ranked: Study) -> None:
+    blocked = answer(ranked, about_detectors(("good", "plain"), first=True), [])
+    alone = answer(ranked, about_detectors(("good", "plain"), first=True, alone=True), [])
+    assert [one.outcome for one in blocked] == [Outcome.OPEN, Outcome.NOT_ASKED]
+    assert [one.outcome for one in alone] == [Outcome.OPEN, Outcome.OPEN]

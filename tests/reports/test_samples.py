@@ -88,6 +88,18 @@ def test_overlays_name_their_images_and_a_broken_file_does_not_stop_them(tmp_pat
     assert complaints[0].startswith("x, seed 4: predictions/d.npz cannot be read")
 
 
+@pytest.mark.parametrize("shape", [(3, 4, 5), (4, 5, 3), (1, 3, 4, 5)])
+def test_a_colour_image_is_read_with_its_colours_first_or_last(
+    tmp_path: Path, shape: tuple[int, ...]
+) -> None:
+    image = np.zeros(shape, dtype=np.float32)
+    np.moveaxis(np.squeeze(image), shape[-3:].index(3), 0)[0] = 1  # a red one
+    np.savez(tmp_path / "a.npz", image=image, label=np.zeros((4, 5)), probability=np.zeros((4, 5)))
+    sample = read_sample("a", tmp_path / "a.npz")
+    assert sample.image.shape == (4, 5, 3)
+    assert sample.image[0, 0].tolist() == [1, 0, 0]
+
+
 def test_a_predicted_error_is_read_where_it_is_stored_and_refused_in_another_shape(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     write_sample(folder, "a", found=0.5, predicted_error=0.4)
