@@ -1,7 +1,7 @@
-"""`python -m pkgs.noise infer`: buildings in images of any size, by one finished network or the mean of several.
+"""`python -m pkgs.noise infer`: buildings in images of any size, by one network or the mean of several.
 
-Per image, by its own name: `probabilities/` (PNG of 16 bits, 65535 = sure), `masks/` (0 and 255, P at or above
-the threshold) and `overlays/` (the image with outlines). Images are only read. torch loads only when it begins.
+Per image, by its own name: `probabilities/` (PNG of 16 bits, 65535 = sure), `masks/` (0 and 255, P from the
+threshold on) and `overlays/` (the image with outlines). Images are only read. torch loads when it begins.
 """
 
 from __future__ import annotations
@@ -89,8 +89,8 @@ def _parse(argv: Sequence[str]) -> Asked:
     given = parser.parse_args(argv)
     if given.window < 0 or not 0 <= given.overlap < 1 or not 0 < given.threshold < 1:
         raise ValueError(
-            f"--window {given.window} --overlap {given.overlap:g} --threshold {given.threshold:g}: expected a "
-            "side in pixels, an overlap of at least 0 and below 1, and a threshold between 0 and 1."
+            f"--window {given.window} --overlap {given.overlap:g} --threshold {given.threshold:g}: expected "
+            "a side in pixels, an overlap of at least 0 and below 1, and a threshold between 0 and 1."
         )
     images = _images(given.images)
     if any(

@@ -44,6 +44,11 @@ def images(tmp_path: Path) -> Path:
     return tmp_path / "images"
 
 
+def pixels_of(path: Path) -> np.ndarray:
+    with Image.open(path) as picture:
+        return np.asarray(picture)
+
+
 def words(run: Path, images: Path, out: Path, *more: str) -> list[str]:
     return ["infer", "--run", str(run), "--images", str(images), "--out", str(out), "--device", "cpu", *more]
 
@@ -54,14 +59,12 @@ def test_images_of_any_size_come_back_as_probabilities_masks_and_overlays_of_tha
     before = {path: path.read_bytes() for path in images.iterdir()}
     assert main(words(run, images, tmp_path / "out", "--tta", "d4")) == 0
     assert "large.png: 75 x 75 px" in capsys.readouterr().out
-    for name, size in (("large", (75, 75)), ("small", (20, 20)), ("transparent", (40, 33))):
-        p, mask, overlay = (
-            Image.open(tmp_path / "out" / kind / f"{name}.png")
-            for kind in ("probabilities", "masks", "overlays")
-        )
-        assert p.size == mask.size == overlay.size == size
-        assert np.asarray(p).max() > 255  # 16 bits
-        assert np.array_equal(np.asarray(mask) == 255, np.asarray(p).astype(int) >= 32768) or size != (75, 75)
+    for name, shape in (("large", (75, 75)), ("small", (20, 20)), ("transparent", (33, 40))):
+        kinds = ("probabilities", "masks", "overlays")
+        p, mask, overlay = (pixels_of(tmp_path / "out" / kind / f"{name}.png") for kind in kinds)
+        assert p.shape == mask.shape == overlay.shape[:2] == shape
+        assert p.max() > 255  # 16 bits
+        assert np.array_equal(mask == 255, p.astype(int) >= 32768)
     assert before == {path: path.read_bytes() for path in images.iterdir()}
 
 
@@ -70,11 +73,11 @@ def test_windows_that_overlap_agree_with_a_network_that_looks_at_single_pixels(
 ) -> None:
     monkeypatch.setattr(inference, "_network", lambda *_: RedRoofs(2.0))
     assert main(words(run, images, tmp_path / "out", "--threshold", "0.8")) == 0
-    mask = np.asarray(Image.open(tmp_path / "out/masks/large.png")) == 255
+    mask = pixels_of(tmp_path / "out/masks/large.png") == 255
     colour, truth = draw_tile(3, side_px=75)
     assert np.array_equal(mask, colour[..., 0] > colour[..., 1])
     assert np.array_equal(mask, truth == 1)
-    overlay = np.asarray(Image.open(tmp_path / "out/overlays/large.png"))
+    overlay = pixels_of(tmp_path / "out/overlays/large.png")
     changed = (overlay != colour).any(axis=2)
     assert changed.any()
     assert not (changed & ~mask).any()
@@ -84,9 +87,7 @@ def test_a_checkpoint_and_several_runs_are_taken_too(run: Path, images: Path, tm
     for out, given in (("one", [run]), ("both", [run, run / "checkpoints/best"])):
         more = [word for each in given[1:] for word in ("--run", str(each))]
         assert main(words(given[0], images / "large.png", tmp_path / out, *more)) == 0
-    one, both = (
-        np.asarray(Image.open(tmp_path / out / "probabilities/large.png")) for out in ("one", "both")
-    )
+    one, both = (pixels_of(tmp_path / out / "probabilities/large.png") for out in ("one", "both"))
     assert np.array_equal(one, both)
 
 
