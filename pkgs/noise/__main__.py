@@ -12,6 +12,7 @@ from pkgs.foundation import exit_codes
 COMMANDS: Final[Mapping[str, str]] = {
     "train": "pkgs.noise.train",
     "rank": "pkgs.noise.ranking.command",
+    "infer": "pkgs.noise.infer",
 }
 """The module of each command; its `main` takes the words behind the command's name."""
 USAGE: Final = f"usage: python -m pkgs.noise {{{','.join(COMMANDS)}}} ...\n"

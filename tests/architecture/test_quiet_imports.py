@@ -64,7 +64,16 @@ def test_status_needs_neither_yaml_nor_the_screen_library() -> None:
     assert loaded_after("import pkgs.jobqueue.screen.overview").isdisjoint({"yaml", "rich", "pydantic"})
 
 
-@pytest.mark.parametrize("module", ["pkgs.student.__main__", "pkgs.teacher.__main__"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "pkgs.student.__main__",
+        "pkgs.teacher.__main__",
+        "pkgs.noise.__main__",
+        "pkgs.noise.train",
+        "pkgs.noise.infer",
+    ],
+)
 def test_the_command_and_parsed_config_of_a_method_need_no_torch(module: str) -> None:
     assert "torch" not in loaded_after(f"import {module}")
 

@@ -14,13 +14,13 @@ OFFSETS = ((0, 0), (0, 26), (26, 0), (26, 26))
 
 
 def write_noisy_tiles(root: Path, *, tiles: int = 6, shift_px: int = 5) -> Path:
-    """Write four patches of 32 px per tile below `root` and return `root`."""
+    """Write four patches of 32 px per tile below `root` and return `root`; later ones are shifted more."""
     for tile in range(tiles):
         for place, (row, column) in enumerate(OFFSETS):
             colour, mask = draw_tile(50 * tile + place)
             name = f"t_{tile}_0_{row}_{column}.png"
             save(root / "image_patches" / name, colour)
-            save(root / "noisy_labels" / name, np.roll(mask, shift_px, axis=1))
+            save(root / "noisy_labels" / name, np.roll(mask, shift_px + place, axis=1))
             save(root / "clean_labels" / name, mask)
     return root
 
