@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from pkgs.data.catalog import channels_of
-from pkgs.data.config import DataConfig
+from pkgs.data.config import DataConfig, SplitConfig
 from pkgs.foundation.config import Section
 
 
@@ -18,6 +18,12 @@ class ApplyConfig(Section):
 
     weights: Literal["last", "best"] = "best"
     """Whose answer."""
+
+    @property
+    def whole(self) -> DataConfig | None:
+        """The other set, every image of it, with the labels that lie there; None without one."""
+        asked = {"labels": "", "test_labels": "", "keep": "", "split": SplitConfig(by="all")}
+        return self.data.model_copy(update=asked) if self.data else None
 
     def fault_beside(self, own: DataConfig) -> str:
         """Return what is wrong with asking a network trained on `own`; empty if nothing is.

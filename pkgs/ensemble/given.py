@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from pkgs.data.config import DataConfig, SplitConfig
+from pkgs.data.config import DataConfig
 from pkgs.data.labelled import open_labelled
 from pkgs.data.samples import Part
 from pkgs.ensemble.apply_config import ApplyConfig
@@ -37,14 +37,15 @@ def given_patches(
     Raises:
         DataError: If the other set cannot be used.
     """
-    as_they_lie = {"labels": "", "test_labels": ""}
-    if apply.data is None:
+    whole = apply.whole
+    if whole is None:
         shared = own.split.by == "all"  # the images of test are those of train, with one mask each
         name = "train" if shared else "test"
         if not (own.test_labels or (shared and own.labels)):
             return Given(test, name)
-        opened = open_labelled(own.model_copy(update=as_they_lie), device=device, tick=check)
+        opened = open_labelled(
+            own.model_copy(update={"labels": "", "test_labels": ""}), device=device, tick=check
+        )
         return Given(opened.test.between(range(len(test))), name)
-    whole = apply.data.model_copy(update={**as_they_lie, "keep": "", "split": SplitConfig(by="all")})
     part = open_labelled(whole, device=device, tick=check).test
     return Given(part, "test")

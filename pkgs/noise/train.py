@@ -53,7 +53,7 @@ def _training(config: NoiseConfig) -> LengthConfig:
 
 
 def _problems(config: NoiseConfig) -> list[str]:
-    other = config.apply.data
+    other = config.apply.whole
     return problems(config.data) + (problems(other) if other else [])
 
 

@@ -55,7 +55,7 @@ def _plan(arguments: Arguments, config: PretrainingConfig) -> Plan:
 
 
 def _problems(config: PretrainingConfig) -> list[str]:
-    other = config.apply.data if config.apply else None
+    other = config.apply.whole if config.apply else None
     return problems(config.data) + (problems(other) if other else [])
 
 

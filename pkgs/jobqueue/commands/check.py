@@ -80,12 +80,13 @@ def _words(command: str) -> list[str]:
 
 
 def _outputs(job: Job) -> Iterator[str]:
-    """Yield what the command says it will write."""
-    words = _words(job.command)
-    flags = ("--out", "--output", "-o", *(["--root"] if "--fetch" in words else []))
-    for flag, value in pairwise(words):
-        if flag in flags:
-            yield value
+    """Yield what the command says it will write, for each of its conditions."""
+    for condition in job.conditions or ("",):
+        words = _words(job.command.replace("{condition}", condition))
+        flags = ("--out", "--output", "-o", *(["--root"] if "--fetch" in words else []))
+        for flag, value in pairwise(words):
+            if flag in flags:
+                yield value
 
 
 def _runs_to_come(job: Job, root: Path) -> Iterator[str]:

@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
+from pkgs.noise.exports import export as write_exports
 from pkgs.noise.patch_view import PatchView
 from pkgs.noise.ranking.patches import Patches, Places
 from pkgs.noise.ranking.scoring import Detectors, maps_of
@@ -55,17 +56,18 @@ def export(
     patches: Iterable[PatchView],
     *,
     folder: Path,
-    marks: Mapping[str, Mark],  # noqa: ARG001 - for whoever takes the patches on
+    marks: Mapping[str, Mark],
 ) -> None:
-    """Write `pixels/<stem>.png`, r times 255; goes through all patches once.
+    """Write `pixels/<stem>.png`, r times 255, findings, corrected masks and gallery; one pass over all.
 
     Args:
         patches: Each once.
         folder: Draft of the run folder.
         marks: Of a reviewer.
     """
-    for _ in with_pixels(patches, folder=folder / PIXELS):
-        pass
+    write_exports(
+        with_pixels(patches, folder=folder / PIXELS), folder=folder, marks=marks, title="Labels to review"
+    )
 
 
 def with_pixels(patches: Iterable[PatchView], *, folder: Path) -> Iterator[PatchView]:
