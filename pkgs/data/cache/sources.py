@@ -39,7 +39,8 @@ class Sources:
     names: Texts
     """Of the arrays, a text per sample."""
     paths: Texts
-    """Of all files, relative where they lie below the root; those of sample k begin at `firsts[k]`."""
+    """Of all files, relative to the root where they lie below it, else absolute; those of sample k begin at
+    `firsts[k]`."""
     vectors: Texts
     firsts: NDArray[np.int64]
     places: NDArray[np.int64]
@@ -115,13 +116,17 @@ def collect(
         groups=Texts.of([sample.group for sample in samples]),
         parts=Texts.of([sample.part for sample in samples]),
         names=Texts.of([_PART.join(sample.files) for sample in samples]),
-        paths=Texts.of([path.removeprefix(base) for path in paths]),
+        paths=Texts.of([_seen_from(base, path) for path in paths]),
         vectors=Texts.of([",".join(map(str, sample.vector)) for sample in samples]),
         firsts=firsts,
         places=np.array([-1 if s.place is None else s.place for s in samples], dtype=np.int64),
         stamps=_stamps(measured, firsts) if key_by == "times" else unchecked,
     )
     return sources, _digest(sources, measured)
+
+
+def _seen_from(base: str, path: str) -> str:
+    return path.removeprefix(base) if path.startswith(base) else os.path.abspath(path)
 
 
 def measure_times(paths: Iterable[str]) -> list[int]:
