@@ -83,7 +83,7 @@ def test_a_name_without_a_source_tile_is_refused(tmp_path: Path) -> None:
     write_datacentric(tmp_path)
     for folder in ("training_patches", "training_noisy_labels"):
         save(tmp_path / folder / "patch7.png", np.zeros((4, 4), np.uint8))
-    with pytest.raises(DataError, match=r"names without five parts: patch7; .* image_folder"):
+    with pytest.raises(DataError, match=r"names without five parts: patch7; .* rgb_folder"):
         DataCentric().samples(tmp_path)
 
 
