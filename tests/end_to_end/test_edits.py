@@ -233,7 +233,8 @@ def test_a_seed_added_later_runs_alone_and_the_row_that_waits_for_ends_runs_agai
         return int(live.ask(asked, "ended/report")[0][0])
 
     eventually(lambda: reports() == 1, what="the report, although seed 1 failed")
-    assert live.rows()["ended/train"]["status"] == "failed"
+    live.await_status("ended/train", "failed")
+    live.await_status("ended/report", "completed")  # both are written: the edit below is of seeds alone
     rows = live.rows()
     rows["ended/train"]["seeds"] = "0 1 2"
     live.write(*rows.values())

@@ -90,6 +90,7 @@ def test_a_card_lost_in_use_stops_nobody_else(queue: Queue, nvml: FakeNvml) -> N
         eventually(lambda: len(devices_of(queue, "on_both")) == 2, what="two runs")
         nvml.show(World(two_cards(), faults=(("*", "GPU-0000", GPU_IS_LOST),)))
         eventually(lambda: states(queue).get("GPU-0000") == "lost", what="the loss")
+        queue.await_status("cpu", "completed")  # the first run's word is written before it is replaced
         queue.edit("cpu", status="rerun")
         queue.await_status("cpu", "completed")
         assert queue.row("on_both")["status"] == "running"
