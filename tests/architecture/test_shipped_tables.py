@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).parents[2]
-TABLES = ("Jobs.csv", "configs/ke/Jobs.csv", "configs/ke/ablation.csv")
+TABLES = ("Jobs.csv", "configs/ke/Jobs.csv", "configs/ke/ablation.csv", "configs/noise/Jobs.csv")
 
 
 def manager(*words: str) -> subprocess.CompletedProcess[str]:
