@@ -31,8 +31,8 @@ def test_every_config_can_be_read_and_says_how_to_run_it(path: Path) -> None:
 def test_no_augment_differs_from_the_baseline_in_augmentation_alone(folder: str) -> None:
     baseline = load_config(StudentConfig, KE / folder / "student_baseline.yaml").model_dump()
     other = load_config(StudentConfig, KE / folder / "no_augment.yaml").model_dump()
-    assert other.pop("augment") == {"spatial": 0, "raw": 0}
-    assert baseline.pop("augment") == {"spatial": 0.75, "raw": 0.5}
+    assert other.pop("augment") == {"kind": "sections", "spatial": 0, "raw": 0}
+    assert baseline.pop("augment") == {"kind": "sections", "spatial": 0.75, "raw": 0.5}
     assert other == baseline
 
 
