@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from glob import glob
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,7 +11,7 @@ import yaml
 
 from pkgs.data.config import DataConfig
 from pkgs.foundation.config import Section, strict
-from pkgs.foundation.run_folder import RunFolder
+from pkgs.foundation.run_folder import RunFolder, run_folders
 from pkgs.models.config import ModelConfig
 from pkgs.training.starting_point import StartingPoint, faults_of
 
@@ -43,7 +42,7 @@ def find_members(pattern: str) -> Members:
     Raises:
         ValueError: If there is none, one has not finished, or they disagree in data or network.
     """
-    runs = sorted((Path(name) for name in glob(pattern)), key=_by_number)
+    runs = sorted(run_folders(pattern), key=_by_number)
     if not runs:
         raise ValueError(
             f"--members {pattern}: no run folder matches. Train the members first (in Jobs.csv: name their "

@@ -5,8 +5,20 @@ The run folder is all that the queue, a job, the report and the dashboard share 
 
 from __future__ import annotations
 
+import glob
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
+
+SET_ASIDE: Final = re.compile(r"\.\d+$")
+"""How the name of a run folder ends that a rerun has moved away: `seed_3.1`."""
+
+
+def run_folders(pattern: str) -> list[Path]:
+    """Return the folders that a pattern such as `.../seed_*` matches, sorted; those set aside are none."""
+    found = (Path(path) for path in glob.glob(pattern))
+    return sorted(path for path in found if path.is_dir() and not SET_ASIDE.search(path.name))
 
 
 @dataclass(frozen=True, slots=True)

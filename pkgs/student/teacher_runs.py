@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import glob
-import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
-MOVED: Final = re.compile(r"\.\d+$")
-"""How a run's folder ends after a rerun has moved it away: its results are stale."""
+from pkgs.foundation.run_folder import run_folders
 
 
 def teacher_runs(patterns: Sequence[str]) -> list[Path]:
@@ -23,8 +20,7 @@ def teacher_runs(patterns: Sequence[str]) -> list[Path]:
         if not glob.has_magic(pattern):
             found[Path(pattern)] = None  # whether it is there is looked at with all other inputs
             continue
-        named = [Path(path) for path in glob.glob(pattern)]
-        runs = sorted(path for path in named if path.is_dir() and not MOVED.search(path.name))
+        runs = run_folders(pattern)
         if not runs:
             raise ValueError(
                 f"expansion.teachers: {pattern!r} names no run folder. Train teachers first (in Jobs.csv: "

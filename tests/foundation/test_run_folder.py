@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pkgs.foundation.progress import Progress, read_progress, write_progress
-from pkgs.foundation.run_folder import RunFolder
+from pkgs.foundation.run_folder import RunFolder, run_folders
 
 
 def test_the_folder_is_id_then_condition_then_seed() -> None:
@@ -46,3 +46,11 @@ def test_progress_reads_back_and_a_damaged_one_is_none(tmp_path: Path) -> None:
     assert read_progress(folder) == progress
     folder.progress.write_text('{"steps": 10}')
     assert read_progress(folder) is None
+
+
+def test_a_pattern_names_run_folders_and_none_that_a_rerun_has_set_aside(tmp_path: Path) -> None:
+    for name in ("seed_3", "seed_3.1", "seed_13", "seed_3.12"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "seed_notes").write_text("")
+    found = run_folders(str(tmp_path / "seed_*"))
+    assert [folder.name for folder in found] == ["seed_13", "seed_3"]

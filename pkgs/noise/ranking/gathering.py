@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from glob import glob
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 from pkgs.data.config import SplitConfig
 from pkgs.data.items import DataError, listed
 from pkgs.data.patch_maps import PatchMaps, read_maps
-from pkgs.foundation.run_folder import RunFolder
+from pkgs.foundation.run_folder import RunFolder, run_folders
 from pkgs.noise.ranking.patches import Patches, Places
 
 Seen = Literal["never", "always", "whatever"]
@@ -84,7 +83,7 @@ def gather(pattern: str, *, what: str, maps: str, seen: Seen, patches: Patches) 
     Raises:
         DataError: One sentence per seed that lacks predictions, or per run that judged what it saw.
     """
-    runs = sorted(Path(found) for found in glob(pattern))
+    runs = run_folders(pattern)
     if not runs:
         raise DataError(
             f"{what}: no run folder matches {pattern}. Train them first (in Jobs.csv: name their row under "
