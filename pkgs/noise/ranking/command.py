@@ -83,6 +83,11 @@ def main(argv: Sequence[str]) -> int:
         what = f"{error.filename or asked.folder.path}: {error.strerror or error}"
         sys.stderr.write(f"{what}. What lay there stays; mend this and give the same command again.\n")
         return exit_codes.FAILED
+    except KeyboardInterrupt:
+        sys.stderr.write(
+            f"{asked.folder.path}: stopped. What lay there stays; the same command begins anew.\n"
+        )
+        return exit_codes.INTERRUPTED
     sys.stdout.write(f"{sentence}\n")
     return exit_codes.OK
 

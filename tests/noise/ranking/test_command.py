@@ -294,3 +294,23 @@ def test_a_ranking_by_a_score_that_is_not_there_names_those_that_are(
     _, config = ready
     assert rank(config, tmp_path / "rank", "--set", "by=compat") == 2
     assert "there is no score 'compat'; there are iou, wiou, ce" in capsys.readouterr().err
+
+
+def test_an_interrupt_tells_a_sentence_and_leaves_what_lay_there(
+    ready: tuple[NoisyWorld, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    _, config = ready
+    assert rank(config, tmp_path / "rank") == 0
+    before = (tmp_path / "rank/scores.csv").read_bytes()
+
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pkgs.noise.ranking.exports.export", interrupt)
+    assert rank(config, tmp_path / "rank") == 130
+    assert "What lay there stays" in capsys.readouterr().err
+    assert (tmp_path / "rank/scores.csv").read_bytes() == before
+    assert not list((tmp_path / "rank").glob(".ranking.*"))
